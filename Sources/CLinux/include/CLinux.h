@@ -1,0 +1,61 @@
+// The Linux calls that Swift's Glibc module does not show, as small functions.
+//
+// Why a shim: epoll, eventfd, signalfd, accept4, memfd_create and struct tcp_info are missing from
+// the Glibc module, and `log` has to come from the C library so that host and analyst agree.
+// This header defines no _GNU_SOURCE and includes nothing that Glibc already covers: doing so gives
+// clashing definitions. `shims.c` includes what it needs.
+//
+// Every function returns -1 and sets errno on failure, like the call that it wraps.
+#ifndef SWITCHYARD_CLINUX_H
+#define SWITCHYARD_CLINUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// One readiness notice of epoll: which bits, and the 64 bits given at registration.
+typedef struct clinux_event {
+    uint32_t bits;
+    uint64_t data;
+} clinux_event;
+
+#define CLINUX_READABLE 0x001u
+#define CLINUX_WRITABLE 0x004u
+#define CLINUX_ERROR 0x008u
+#define CLINUX_HANGUP 0x010u
+#define CLINUX_PEER_CLOSED 0x2000u
+
+int clinux_epoll_create(void);
+int clinux_epoll_add(int epoll, int descriptor, uint32_t bits, uint64_t data);
+int clinux_epoll_modify(int epoll, int descriptor, uint32_t bits, uint64_t data);
+int clinux_epoll_remove(int epoll, int descriptor);
+// Waits at most `milliseconds` (-1: for ever) and fills at most `capacity` events.
+int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int milliseconds);
+
+int clinux_eventfd(void);
+int clinux_accept(int descriptor);
+int clinux_memfd(const char *name);
+
+// A descriptor that becomes readable when one of `signals` is pending. Blocks them for the process.
+int clinux_signalfd(const int *signals, int count);
+// Takes one pending signal; 0 when there is none.
+int clinux_signal_next(int descriptor);
+// Names the calling thread (at most 15 bytes are kept).
+void clinux_name_thread(const char *name);
+
+// A TCP connection's own count of bytes, from which a successor derives what its predecessor had
+// done (research/takeover.md, section 4). `consumed`: bytes that recv() has taken. `written`: bytes
+// that send() has accepted. Fails with ENOTCONN where the sums would be ambiguous.
+int clinux_tcp_counters(int descriptor, uint64_t *consumed, uint64_t *written);
+
+// Text to double with the C locale, whatever locale a plugin may have set. The text needs no
+// terminator. Returns false when it is longer than 1,000 bytes or not wholly a number.
+bool clinux_parse_double(const char *text, size_t length, double *number);
+
+// The natural logarithm of the C library.
+double clinux_log(double x);
+
+// Bytes of the heap in use, as mallinfo2 counts them; for allocation tests.
+size_t clinux_heap_bytes_in_use(void);
+
+#endif

@@ -1,0 +1,136 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <locale.h>
+#include <malloc.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+_Static_assert(CLINUX_READABLE == EPOLLIN && CLINUX_WRITABLE == EPOLLOUT, "epoll bits");
+_Static_assert(CLINUX_ERROR == EPOLLERR && CLINUX_HANGUP == EPOLLHUP, "epoll bits");
+_Static_assert(CLINUX_PEER_CLOSED == EPOLLRDHUP, "epoll bits");
+
+int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static int control(int epoll, int operation, int descriptor, uint32_t bits, uint64_t data) {
+    struct epoll_event event = {.events = bits, .data.u64 = data};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+int clinux_epoll_add(int epoll, int descriptor, uint32_t bits, uint64_t data) {
+    return control(epoll, EPOLL_CTL_ADD, descriptor, bits, data);
+}
+
+int clinux_epoll_modify(int epoll, int descriptor, uint32_t bits, uint64_t data) {
+    return control(epoll, EPOLL_CTL_MOD, descriptor, bits, data);
+}
+
+int clinux_epoll_remove(int epoll, int descriptor) {
+    return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0);
+}
+
+#define EVENTS_MAXIMUM 256
+
+int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int milliseconds) {
+    struct epoll_event raw[EVENTS_MAXIMUM];
+    if (capacity > EVENTS_MAXIMUM) capacity = EVENTS_MAXIMUM;
+    int count = epoll_wait(epoll, raw, capacity, milliseconds);
+    for (int i = 0; i < count; i++) {
+        events[i].bits = raw[i].events;
+        events[i].data = raw[i].data.u64;
+    }
+    return count;
+}
+
+int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int clinux_accept(int descriptor) {
+    return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int clinux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int clinux_signalfd(const int *signals, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    int failure = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (failure != 0) {
+        errno = failure;
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int clinux_signal_next(int descriptor) {
+    struct signalfd_siginfo info;
+    ssize_t count = read(descriptor, &info, sizeof info);
+    return count == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+static int tcp_snapshot(int descriptor, struct tcp_info *info) {
+    socklen_t length = sizeof *info;
+    memset(info, 0, sizeof *info);
+    return getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, info, &length);
+}
+
+int clinux_tcp_counters(int descriptor, uint64_t *consumed, uint64_t *written) {
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        struct tcp_info before, after;
+        int unread = 0, unacknowledged = 0;
+        if (tcp_snapshot(descriptor, &before) != 0) return -1;
+        if (ioctl(descriptor, SIOCINQ, &unread) != 0) return -1;
+        if (ioctl(descriptor, SIOCOUTQ, &unacknowledged) != 0) return -1;
+        if (tcp_snapshot(descriptor, &after) != 0) return -1;
+        if (before.tcpi_bytes_received != after.tcpi_bytes_received) continue;
+        if (before.tcpi_bytes_acked != after.tcpi_bytes_acked) continue;
+        if (before.tcpi_state != after.tcpi_state) continue;
+        // TCP_CLOSE_WAIT is 8, TCP_ESTABLISHED is 1; in every other state our own FIN or a reset
+        // takes part in the sums.
+        if (after.tcpi_state != 1 && after.tcpi_state != 8) {
+            errno = ENOTCONN;
+            return -1;
+        }
+        uint64_t fin = after.tcpi_state == 8 ? 1 : 0;
+        *consumed = after.tcpi_bytes_received - (uint64_t)unread - fin;
+        *written = after.tcpi_bytes_acked + (uint64_t)unacknowledged;
+        return 0;
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+static locale_t c_locale;
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+static void make_c_locale(void) { c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
+
+bool clinux_parse_double(const char *text, size_t length, double *number) {
+    char copy[1001];
+    if (length == 0 || length > 1000) return false;
+    pthread_once(&c_locale_once, make_c_locale);
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    char *end = NULL;
+    *number = strtod_l(copy, &end, c_locale);
+    return end == copy + length;
+}
+
+double clinux_log(double x) { return log(x); }
+
+size_t clinux_heap_bytes_in_use(void) { return mallinfo2().uordblks; }

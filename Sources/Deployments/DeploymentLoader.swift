@@ -1,0 +1,233 @@
+// From a stored version to a live model.
+//
+// The bytes that were hashed are the bytes that are opened: the version's files are read once, held
+// against the manifest, and written to a private folder under a name made of their hash; the loader
+// maps that copy. So nothing that happens to the store while the host runs can reach it, and a path
+// is never used for two builds (the system's loader would return the old code for it).
+//
+// One image per hash, however many versions and instances use it. An image is never closed.
+
+import Bytes
+import Digest
+package import Endpoints
+package import Logging
+import Platform
+package import PluginHost
+
+/// A live version.
+package final class LoadedVersion: Sendable {
+    package let deployment: DeploymentName
+    package let number: Int
+    /// The hash of the plugin's file.
+    package let pluginHash: String
+    /// What the model says of itself.
+    package let description: ModelDescription
+    /// How requests become the model's inputs.
+    package let binding: InputBinding
+    package let instance: ModelInstance
+
+    init(
+        deployment: DeploymentName,
+        number: Int,
+        pluginHash: String,
+        description: ModelDescription,
+        instance: ModelInstance
+    ) {
+        self.deployment = deployment
+        self.number = number
+        self.pluginHash = pluginHash
+        self.description = description
+        self.instance = instance
+        binding = InputBinding(description.inputs)
+    }
+}
+
+/// Loads versions. Used by one thread at a time.
+package final class DeploymentLoader {
+    private let store: DeploymentStore
+    /// The folder of private copies.
+    private let copies: String
+    private let probe: PluginProbe
+    private let log: EventLog
+    private var images: [String: Plugin] = [:]
+
+    package init(store: DeploymentStore, copies: String, probe: PluginProbe, log: EventLog) {
+        self.store = store
+        self.copies = copies
+        self.probe = probe
+        self.log = log
+    }
+
+    /// Images that were opened and stay until the process ends.
+    package var imageCount: Int { images.count }
+
+    /// Makes a stored version live.
+    package func load(
+        _ deployment: DeploymentName,
+        _ number: Int
+    ) throws(DeploymentError) -> LoadedVersion {
+        let manifest = try store.manifest(deployment, number)
+        let source = store.folder(deployment, number)
+        do {
+            try Directory.createAll(copies, mode: 0o700)
+            let copy = try privateCopy(manifest, source)
+            let resources = try resources(manifest, source)
+            try probeOnce(copy.path, manifest, source, resources)
+            let plugin = try image(manifest.pluginHash, copy, shownAs: "\(source)/plugin.so")
+            let description = try ModelDescription(json: plugin.description)
+            guard description.threading == .concurrent, description.execution == .inline else {
+                throw DeploymentError(
+                    "\(source): found a model with threading '\(description.threading.rawValue)' "
+                        + "and execution '\(description.execution.rawValue)'; this release runs "
+                        + "'concurrent' models 'inline'; make it safe for several threads at once"
+                )
+            }
+            let log = self.log
+            let instance = try ModelInstance(
+                plugin: plugin,
+                name: deployment.name,
+                version: number,
+                settings: manifest.settings,
+                resources: resources,
+                log: { level, source, text in
+                    log.write(
+                        LogLevel(level),
+                        "plugin.log",
+                        text,
+                        ["deployment": .text(source)]
+                    )
+                }
+            )
+            return LoadedVersion(
+                deployment: deployment,
+                number: number,
+                pluginHash: manifest.pluginHash,
+                description: description,
+                instance: instance
+            )
+        } catch let error as DeploymentError {
+            throw error
+        } catch let error as SystemError {
+            throw DeploymentError("loading \(deployment) version \(number): \(error)")
+        } catch {
+            throw DeploymentError("\(error)")
+        }
+    }
+
+    /// A copy of a plugin that nobody else can change, and the bytes that lie in it.
+    private struct PrivateCopy {
+        let path: String
+        let bytes: [UInt8]
+    }
+
+    private func privateCopy(_ manifest: Manifest, _ source: String) throws -> PrivateCopy {
+        let hash = manifest.pluginHash
+        let path = Path.absolute("\(copies)/\(hash).so")
+        try checkOwner("\(source)/plugin.so")
+        guard let file = manifest.files.first(where: { $0.path == "plugin.so" }) else {
+            throw DeploymentError("\(source)/manifest.yaml lists no plugin.so")
+        }
+        let bytes = try readChecked(file, source)
+        // A copy that somebody else has written to is replaced by the checked bytes.
+        let existing = try? File.read(path, limit: bytes.count)
+        if existing != bytes {
+            try File.writeAtomically(path, bytes, mode: 0o500)
+        }
+        return PrivateCopy(path: path, bytes: bytes)
+    }
+
+    /// The opened library of a hash; opened now if it is the first time.
+    private func image(
+        _ hash: String,
+        _ copy: PrivateCopy,
+        shownAs path: String
+    ) throws -> Plugin {
+        if let opened = images[hash] { return opened }
+        let plugin = try Plugin(path: copy.path, bytes: copy.bytes, shownAs: path)
+        images[hash] = plugin
+        return plugin
+    }
+
+    /// Reads a file of a version; refuses it when it is not what was deployed.
+    private func readChecked(_ file: Manifest.File, _ source: String) throws -> [UInt8] {
+        let path = "\(source)/\(file.path)"
+        let bytes = try File.read(path, limit: max(file.bytes, 1))
+        let hash = SHA256.hexText(of: bytes.span)
+        guard bytes.count == file.bytes, hash == file.sha256 else {
+            throw DeploymentError(
+                "\(path): found SHA-256 \(hash.prefix(12))… and \(bytes.count) bytes; wanted "
+                    + "\(file.sha256.prefix(12))… and \(file.bytes): it was changed after it was "
+                    + "deployed; deploy the build again as a new version"
+            )
+        }
+        return bytes
+    }
+
+    /// Copies the resources beside the plugins; returns their folder, or an empty text.
+    private func resources(_ manifest: Manifest, _ source: String) throws -> String {
+        let files = manifest.files.filter { $0.path != "plugin.so" }
+        guard !files.isEmpty else { return "" }
+        var key = SHA256()
+        for file in files { key.update("\(file.path)\u{0}\(file.sha256)\n") }
+        let folder = Path.absolute("\(copies)/\(key.finishText()).resources")
+        guard !File.exists(folder) else { return "\(folder)/resources" }
+        let staging = try Directory.createTemporary(in: copies, prefix: ".new-")
+        defer { try? Directory.removeAll(staging) }
+        for file in files {
+            let bytes = try readChecked(file, source)
+            try Directory.createAll(Path.folder(of: "\(staging)/\(file.path)"), mode: 0o700)
+            try File.writeNew("\(staging)/\(file.path)", bytes, mode: 0o400)
+        }
+        try File.rename(staging, to: folder)
+        return "\(folder)/resources"
+    }
+
+    /// Probes a build that this host has not seen with these settings and resources.
+    private func probeOnce(
+        _ path: String,
+        _ manifest: Manifest,
+        _ source: String,
+        _ resources: String
+    ) throws {
+        var key = SHA256()
+        key.update("\(manifest.pluginHash)\n\(manifest.settings)\n\(resources)")
+        let marker = "\(copies)/\(key.finishText()).probed"
+        if File.exists(marker) { return }
+        _ = try probe.run(
+            ProbeRequest(
+                file: path,
+                shownAs: "\(source)/plugin.so",
+                name: manifest.name,
+                version: manifest.version,
+                settings: manifest.settings,
+                resources: resources
+            )
+        )
+        try File.writeAtomically(marker, [], mode: 0o600)
+    }
+
+    /// Refuses a plugin that others could have changed.
+    private func checkOwner(_ path: String) throws {
+        let facts = try File.facts(path, followingLinks: false)
+        let isOurs = facts.owner == CurrentProcess.user || facts.owner == 0
+        guard facts.kind == .regular, isOurs, facts.mode & 0o022 == 0 else {
+            throw DeploymentError(
+                "\(path): found \(facts.kind.rawValue) of user \(facts.owner) with mode "
+                    + "\(String(facts.mode, radix: 8)); wanted a regular file of this user or root "
+                    + "that nobody else may write; deploy the build again"
+            )
+        }
+    }
+}
+
+extension LogLevel {
+    init(_ level: PluginLogLevel) {
+        self =
+            switch level {
+            case .debug: .debug
+            case .info: .info
+            case .warning: .warning
+            case .error: .error
+            }
+    }
+}

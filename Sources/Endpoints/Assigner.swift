@@ -1,0 +1,130 @@
+// Which split a request goes to.
+//
+// Sticky: weighted rendezvous over SHA-256 (`rendezvous-sha256-v1`). Each split gets a number from
+// the hash of experiment, split and subject, and the smallest `-ln(u) / weight` wins. So the order
+// of the splits does not matter, experiments are independent of each other, and a change of weights
+// moves only the subjects that it must. It can be recomputed in every SQL engine that has SHA-256.
+//
+// Not sticky: a weighted coin from a fast generator; no hash.
+
+import CLinux
+import Digest
+
+/// How a split was chosen; the text stands in answers and logs.
+package enum AssignmentKind: String, Sendable, CaseIterable {
+    /// By the subject's hash.
+    case subject
+    /// By a coin, since the endpoint has no experiment.
+    case coin
+    /// By a coin, since the request names no usable subject.
+    case noSubject
+    /// The caller named the split.
+    case forced
+    /// Only one split has a weight above 0.
+    case only
+}
+
+/// Chooses among the splits of one endpoint.
+package struct Assigner: Sendable {
+    /// The name of the sticky rule, as logs have it.
+    package static let algorithm = "rendezvous-sha256-v1"
+
+    private struct Arm: Sendable {
+        let split: Int
+        let weight: Double
+        /// SHA-256 with `experiment:split:` hashed already.
+        let prefix: SHA256
+        /// The sum of the weights up to and including this arm's.
+        let cumulative: Double
+    }
+
+    private let arms: [Arm]
+    /// The one split with a weight above 0, if there is only one.
+    package let only: Int?
+
+    /// Prepares the choice for an endpoint's splits, sorted by name.
+    package init(experiment: String, splits: [Split]) {
+        var arms: [Arm] = []
+        var sum = 0.0
+        for (index, split) in splits.enumerated() where split.weight > 0 {
+            var prefix = SHA256()
+            prefix.update("\(experiment):\(split.name):")
+            sum += split.weight
+            arms.append(Arm(split: index, weight: split.weight, prefix: prefix, cumulative: sum))
+        }
+        self.arms = arms
+        only = arms.count == 1 ? arms[0].split : nil
+    }
+
+    /// The number in (0, 1) of one arm and one subject: 52 bits of the hash.
+    package static func fraction(experiment: String, arm: String, subject: [UInt8]) -> Double {
+        var hash = SHA256()
+        hash.update("\(experiment):\(arm):")
+        hash.update(subject.span)
+        return fraction(hash.finishPrefix())
+    }
+
+    private static func fraction(_ digestPrefix: UInt64) -> Double {
+        (Double(digestPrefix >> 12) + 0.5) / 4_503_599_627_370_496
+    }
+
+    /// The split of a subject. The same subject has the same split, on every host.
+    package func split(subject: Span<UInt8>) -> Int {
+        var best = arms[0].split
+        var bestScore = Double.infinity
+        for index in arms.indices {
+            var hash = arms[index].prefix
+            hash.update(subject)
+            let fraction = Assigner.fraction(hash.finishPrefix())
+            let score = -clinux_log(fraction) / arms[index].weight
+            // On an exact tie the smallest name wins; the arms are sorted by name.
+            if score < bestScore {
+                bestScore = score
+                best = arms[index].split
+            }
+        }
+        return best
+    }
+
+    /// The split of a coin flip; `random` is 64 random bits.
+    package func split(random: UInt64) -> Int {
+        let total = arms[arms.count - 1].cumulative
+        let point = Double(random >> 11) * 0x1p-53 * total
+        for index in arms.indices where point < arms[index].cumulative {
+            return arms[index].split
+        }
+        return arms[arms.count - 1].split
+    }
+}
+
+/// A fast generator of random bits for one loop (xoshiro256++, Blackman and Vigna 2019).
+package struct CoinGenerator: Sendable {
+    private var state: (UInt64, UInt64, UInt64, UInt64)
+
+    /// Starts from a seed; every loop gets another one.
+    package init(seed: UInt64) {
+        var mix = seed
+        func next() -> UInt64 {
+            mix &+= 0x9e37_79b9_7f4a_7c15
+            var z = mix
+            z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+            z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+            return z ^ z >> 31
+        }
+        state = (next(), next(), next(), next())
+    }
+
+    /// The next 64 random bits.
+    package mutating func next() -> UInt64 {
+        func rotate(_ word: UInt64, _ bits: UInt64) -> UInt64 { word << bits | word >> (64 - bits) }
+        let result = rotate(state.0 &+ state.3, 23) &+ state.0
+        let shifted = state.1 << 17
+        state.2 ^= state.0
+        state.3 ^= state.1
+        state.1 ^= state.2
+        state.0 ^= state.3
+        state.2 ^= shifted
+        state.3 = rotate(state.3, 45)
+        return result
+    }
+}

@@ -1,0 +1,161 @@
+// From the arguments of a request to the values that a model declared, checked, in declared order.
+
+import Bytes
+package import JSON
+
+/// Knows a model's inputs in the form that finding them fast takes.
+package struct InputBinding: Sendable {
+    private let inputs: [InputDescription]?
+    private let names: [[UInt8]]
+
+    /// Prepares the look-up of these inputs; nil: arguments are passed as JSON text.
+    package init(_ inputs: [InputDescription]?) {
+        self.inputs = inputs
+        names = inputs?.map { Array($0.name.utf8) } ?? []
+    }
+
+    /// Fills `values` from the arguments; the error is a sentence for the client.
+    ///
+    /// With declared inputs there is one argument, an object; members that are not declared are
+    /// passed over. With one declared input, an argument that is no object is that input's value.
+    package func bind(
+        _ arguments: [Int],
+        of document: borrowing JSONDocument,
+        in text: Span<UInt8>,
+        to values: inout [JSONReference]
+    ) throws(BindingError) {
+        values.removeAll(keepingCapacity: true)
+        guard let inputs else {
+            for argument in arguments {
+                let entry = document.entries[argument]
+                values.append(
+                    JSONReference(
+                        kind: .json,
+                        flag: false,
+                        start: Int(entry.start),
+                        end: Int(entry.end)
+                    )
+                )
+            }
+            return
+        }
+        guard arguments.count == 1 else {
+            throw BindingError(
+                "the model takes one object with the members \(list(inputs)); "
+                    + "found \(arguments.count) arguments"
+            )
+        }
+        let argument = document.entries[arguments[0]]
+        for _ in inputs { values.append(.absent) }
+        if argument.kind == .object {
+            try bindMembers(arguments[0], document, text, inputs, &values)
+        } else if inputs.count == 1 {
+            values[0] = try value(argument, inputs[0])
+        } else {
+            throw BindingError("the model takes an object with the members \(list(inputs))")
+        }
+        for index in inputs.indices where values[index].kind == .absent && inputs[index].isRequired
+        {
+            throw BindingError("the input \"\(inputs[index].name)\" is missing")
+        }
+    }
+
+    private func bindMembers(
+        _ object: Int,
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
+        _ inputs: [InputDescription],
+        _ values: inout [JSONReference]
+    ) throws(BindingError) {
+        let end = Int(document.entries[object].next)
+        var index = object + 1
+        var expected = 0
+        while index < end {
+            let key = document.entries[index]
+            // Clients tend to send members in declared order: look there first.
+            if let place = place(key, text, expected) {
+                values[place] = try value(document.entries[index + 1], inputs[place])
+                expected = place + 1
+            }
+            index = Int(document.entries[index + 1].next)
+        }
+    }
+
+    private func place(_ key: JSONEntry, _ text: Span<UInt8>, _ expected: Int) -> Int? {
+        if key.flag {
+            let name = JSONText.unescaped(text.extracting(key.contents))
+            return names.firstIndex(of: name)
+        }
+        if expected < names.count, Bytes.equal(text, key.contents, names[expected]) {
+            return expected
+        }
+        for index in names.indices where Bytes.equal(text, key.contents, names[index]) {
+            return index
+        }
+        return nil
+    }
+
+    private func value(
+        _ entry: JSONEntry,
+        _ input: InputDescription
+    ) throws(BindingError) -> JSONReference {
+        let kind: JSONReferenceKind
+        switch (entry.kind, input.type) {
+        case (.number, .number): kind = .number
+        case (.string, .string): kind = .string
+        case (.boolean, .boolean): kind = .boolean
+        case (_, .json): kind = .json
+        case (.null, _) where !input.isRequired: kind = .null
+        default:
+            throw BindingError(
+                "the input \"\(input.name)\" is \(word(entry.kind)); "
+                    + "the model wants \(word(input.type))"
+            )
+        }
+        if kind == .string {
+            return JSONReference(
+                kind: kind,
+                flag: entry.flag,
+                start: Int(entry.start) + 1,
+                end: Int(entry.end) - 1
+            )
+        }
+        return JSONReference(
+            kind: kind,
+            flag: entry.flag,
+            start: Int(entry.start),
+            end: Int(entry.end)
+        )
+    }
+
+    private func word(_ kind: JSONKind) -> String {
+        switch kind {
+        case .null: "null"
+        case .boolean: "a boolean"
+        case .number: "a number"
+        case .string: "a string"
+        case .array: "an array"
+        case .object: "an object"
+        }
+    }
+
+    private func word(_ type: InputType) -> String {
+        switch type {
+        case .number: "a number"
+        case .string: "a string"
+        case .boolean: "a boolean"
+        case .json: "a JSON value"
+        }
+    }
+
+    private func list(_ inputs: [InputDescription]) -> String {
+        inputs.prefix(20).map { "\"\($0.name)\"" }.joined(separator: ", ")
+    }
+}
+
+/// Why a request's arguments are not what the model takes: a sentence for the client.
+package struct BindingError: Error, Equatable, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}

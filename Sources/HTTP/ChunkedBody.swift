@@ -1,0 +1,103 @@
+// Bodies in chunks (RFC 9112 7.1): where they end, and what they hold.
+
+import Bytes
+
+/// Reads a chunked body as it arrives. Trailer fields are checked for their form and dropped.
+///
+/// What was read stays read: a body that comes in many pieces is looked at once.
+package struct ChunkedBody: Sendable {
+    /// Chunk extensions longer than this are refused: nobody needs them, and they cost memory.
+    static let extensionBytesMaximum = 256
+    static let trailerBytesMaximum = 4096
+
+    /// What the complete chunks hold.
+    package private(set) var contents: [UInt8] = []
+    private var position: Int
+
+    /// Reads from `start` on: the length of the request's head.
+    package init(from start: Int) {
+        position = start
+    }
+
+    /// Goes on reading; `text` begins where it began before, and holds more.
+    ///
+    /// Returns where the body ends, framing included, or nil while it is incomplete. `limit` is of
+    /// the bytes on the wire.
+    package mutating func read(_ text: Span<UInt8>, limit: Int) throws(HTTPFault) -> Int? {
+        while true {
+            var next = position
+            guard let size = try Self.readSize(text, &next, limit) else { return nil }
+            if size == 0 { return try Self.readTrailers(text, next) }
+            guard contents.count + size <= limit else {
+                throw HTTPFault(.contentTooLarge, "the body is larger than \(limit) bytes")
+            }
+            guard next + size + 2 <= text.count else { return nil }
+            guard text[next + size] == 0x0d, text[next + size + 1] == 0x0a else {
+                throw HTTPFault(.badRequest, "a chunk does not end where its size says")
+            }
+            contents.append(text.extracting(next..<next + size))
+            position = next + size + 2
+        }
+    }
+
+    /// Reads a chunk's size line; nil while it is incomplete.
+    private static func readSize(
+        _ text: Span<UInt8>,
+        _ position: inout Int,
+        _ limit: Int
+    ) throws(HTTPFault) -> Int? {
+        let start = position
+        var size = 0
+        while position < text.count, let digit = Hex.value(text[position]) {
+            size = size << 4 | Int(digit)
+            position += 1
+            guard size <= limit else {
+                throw HTTPFault(.contentTooLarge, "the body is larger than \(limit) bytes")
+            }
+        }
+        guard position < text.count else { return nil }
+        guard position > start else {
+            throw HTTPFault(.badRequest, "a chunk does not begin with its size in hexadecimal")
+        }
+        let extensionStart = position
+        while position < text.count, text[position] != 0x0d {
+            let byte = text[position]
+            let isFirst = position == extensionStart
+            guard !isFirst || byte == UInt8(ascii: ";"), byte >= 0x20, byte != 0x7f,
+                position - extensionStart < extensionBytesMaximum
+            else {
+                throw HTTPFault(.badRequest, "a chunk's size is followed by something else")
+            }
+            position += 1
+        }
+        guard position + 1 < text.count else { return nil }
+        guard text[position + 1] == 0x0a else {
+            throw HTTPFault(.badRequest, "a chunk's size line has CR without LF")
+        }
+        position += 2
+        return size
+    }
+
+    /// Reads the trailer fields and the empty line that ends the body.
+    private static func readTrailers(
+        _ text: Span<UInt8>,
+        _ start: Int
+    ) throws(HTTPFault) -> Int? {
+        var position = start
+        var lineStart = start
+        while position < text.count {
+            guard position - start < trailerBytesMaximum else {
+                throw HTTPFault(.headerFieldsTooLarge, "the trailer fields are too long")
+            }
+            if text[position] == 0x0a {
+                guard position > lineStart, text[position - 1] == 0x0d else {
+                    throw HTTPFault(.badRequest, "a line behind the chunks ends with LF without CR")
+                }
+                if position - 1 == lineStart { return position + 1 }
+                lineStart = position + 1
+            }
+            position += 1
+        }
+        return nil
+    }
+}

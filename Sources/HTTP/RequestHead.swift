@@ -1,0 +1,34 @@
+/// The methods that some route has; every other one is `other`.
+package enum Method: UInt8, Sendable {
+    case get, head, post, other
+}
+
+/// How long a request's body is.
+package enum BodyFraming: Equatable, Sendable {
+    /// So many bytes; 0 when the request says nothing of a body.
+    case length(Int)
+    /// In chunks that say their own lengths.
+    case chunked
+}
+
+/// What the head of a request says, as places in the text that it was read from.
+package struct RequestHead: Equatable, Sendable {
+    /// The method.
+    package var method: Method = .other
+    /// Where the path stands, with its leading `/` and without the query.
+    package var path: Range<Int> = 0..<0
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
+    package var minorVersion = 1
+    /// Whether the connection goes on after the answer.
+    package var keepsAlive = true
+    /// How long the body is.
+    package var framing = BodyFraming.length(0)
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    package var expectsContinue = false
+    /// Where the value of `X-Request-Id` stands.
+    package var requestID: Range<Int>?
+    /// Where the value of `X-Switchyard-Force-Backend` stands.
+    package var forcedBackend: Range<Int>?
+    /// Where the body begins.
+    package var length = 0
+}

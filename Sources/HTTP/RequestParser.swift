@@ -1,0 +1,357 @@
+// From bytes to a request head, to the letter of RFC 9112.
+//
+// Two readers of one message that disagree about where it ends are how requests are smuggled, so
+// everything ambiguous is refused: a bare LF, a folded line, a space before the colon, a length
+// that stands twice, a length beside chunks. Pure: bytes in, ranges out, nothing kept but how far
+// the search for the end of the head has come.
+
+import Bytes
+
+/// Finds and reads the head of one request.
+package struct RequestParser: Sendable {
+    /// What reading came to.
+    package enum Outcome: Equatable, Sendable {
+        /// The head is not complete yet.
+        case incomplete
+        /// The head is complete.
+        case head(RequestHead)
+    }
+
+    private var scanned = 0
+    private var lineStart = 0
+    private var lines = 0
+    private var skipped = 0
+
+    package init() {}
+
+    /// Reads the head at the front of `text`, which holds all that was received of it so far.
+    package mutating func parse(
+        _ text: Span<UInt8>,
+        limits: HTTPLimits
+    ) throws(HTTPFault) -> Outcome {
+        guard let end = try findEnd(text, limits) else { return .incomplete }
+        var reader = HeadReader(position: skipped, end: end)
+        return .head(try reader.read(text))
+    }
+
+    /// Finds the end of the empty line that ends the head, and refuses what can never become one.
+    private mutating func findEnd(
+        _ text: Span<UInt8>,
+        _ limits: HTTPLimits
+    ) throws(HTTPFault) -> Int? {
+        while scanned < text.count {
+            let byte = text[scanned]
+            if byte == 0x0a {
+                guard scanned > lineStart, text[scanned - 1] == 0x0d else {
+                    throw HTTPFault(
+                        .badRequest,
+                        "a line of the request's head ends with LF without CR"
+                    )
+                }
+                let isEmpty = scanned - 1 == lineStart
+                scanned += 1
+                if isEmpty, lines == 0, skipped == 0 {
+                    // RFC 9112 2.2: an empty line before the request line is ignored.
+                    skipped = scanned
+                } else if isEmpty, lines == 0 {
+                    throw HTTPFault(.badRequest, "the request begins with empty lines")
+                } else if isEmpty {
+                    return scanned
+                } else {
+                    lines += 1
+                }
+                lineStart = scanned
+                if lines > limits.headerCount + 1 {
+                    throw HTTPFault(
+                        .headerFieldsTooLarge,
+                        "the request has more than \(limits.headerCount) header fields"
+                    )
+                }
+                if lines == 1 { headerStart = scanned }
+                continue
+            }
+            if scanned > lineStart, text[scanned - 1] == 0x0d {
+                throw HTTPFault(.badRequest, "the request's head has CR without LF")
+            }
+            scanned += 1
+            if lines == 0, scanned - skipped > limits.requestLineBytes {
+                throw HTTPFault(
+                    .uriTooLong,
+                    "the request line is longer than \(limits.requestLineBytes) bytes"
+                )
+            }
+            if lines > 0, scanned - headerStart > limits.headerBytes {
+                throw HTTPFault(
+                    .headerFieldsTooLarge,
+                    "the header fields are longer than \(limits.headerBytes) bytes"
+                )
+            }
+        }
+        return nil
+    }
+
+    private var headerStart = 0
+}
+
+/// Reads a complete head, line by line.
+private struct HeadReader {
+    var position: Int
+    let end: Int
+    var head = RequestHead()
+    var hosts = 0
+    var lengths = 0
+    var encodings = 0
+    var saysClose = false
+    var saysKeepAlive = false
+
+    init(position: Int, end: Int) {
+        self.position = position
+        self.end = end
+    }
+
+    mutating func read(_ text: Span<UInt8>) throws(HTTPFault) -> RequestHead {
+        try readRequestLine(text)
+        // The last two bytes are the empty line.
+        while position < end - 2 {
+            try readField(text)
+        }
+        guard hosts == 1 || hosts == 0 && head.minorVersion == 0 else {
+            throw HTTPFault(
+                .badRequest,
+                hosts == 0 ? "the request has no Host field" : "the request has two Host fields"
+            )
+        }
+        if encodings > 0, lengths > 0 {
+            throw HTTPFault(
+                .badRequest,
+                "the request has both Content-Length and Transfer-Encoding"
+            )
+        }
+        if encodings > 0, head.minorVersion == 0 {
+            throw HTTPFault(.badRequest, "an HTTP/1.0 request has Transfer-Encoding")
+        }
+        if head.minorVersion == 0 { head.expectsContinue = false }
+        head.keepsAlive = !saysClose && (head.minorVersion == 1 || saysKeepAlive)
+        head.length = end
+        return head
+    }
+
+    private mutating func readRequestLine(_ text: Span<UInt8>) throws(HTTPFault) {
+        let start = position
+        while isTokenByte(text[position]) { position += 1 }
+        guard position > start, text[position] == 0x20 else {
+            throw HTTPFault(
+                .badRequest,
+                "the request line does not begin with a method and a space"
+            )
+        }
+        head.method = method(text, start..<position)
+        position += 1
+        try readTarget(text)
+        let version: StaticString = "HTTP/"
+        for byte in version.description.utf8 {
+            guard text[position] == byte else { throw badVersion }
+            position += 1
+        }
+        guard isDigit(text[position]), text[position + 1] == UInt8(ascii: "."),
+            isDigit(text[position + 2]), text[position + 3] == 0x0d
+        else { throw badVersion }
+        guard text[position] == UInt8(ascii: "1") else {
+            throw HTTPFault(.versionNotSupported, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        }
+        head.minorVersion = text[position + 2] == UInt8(ascii: "0") ? 0 : 1
+        position += 5
+    }
+
+    private var badVersion: HTTPFault {
+        HTTPFault(.badRequest, "the request line does not end with a space and an HTTP version")
+    }
+
+    private mutating func readTarget(_ text: Span<UInt8>) throws(HTTPFault) {
+        var start = position
+        while text[position] > 0x20, text[position] < 0x7f { position += 1 }
+        guard position > start, text[position] == 0x20 else {
+            throw HTTPFault(
+                .badRequest,
+                "the request's target is empty or has a character that must be encoded"
+            )
+        }
+        let scheme: StaticString = "http://"
+        if text[start] != UInt8(ascii: "/"), matches(text, start..<position, prefix: scheme) {
+            // The absolute form, which a proxy uses: what counts is the path behind the authority.
+            start += 7
+            while start < position, text[start] != UInt8(ascii: "/") { start += 1 }
+        }
+        var pathEnd = start
+        while pathEnd < position, text[pathEnd] != UInt8(ascii: "?") { pathEnd += 1 }
+        head.path = start..<pathEnd
+        guard !head.path.isEmpty,
+            text[start] == UInt8(ascii: "/") || text[start] == UInt8(ascii: "*")
+        else {
+            throw HTTPFault(.badRequest, "the request's target does not begin with '/'")
+        }
+        position += 1
+    }
+
+    private mutating func readField(_ text: Span<UInt8>) throws(HTTPFault) {
+        let start = position
+        guard text[position] != 0x20, text[position] != 0x09 else {
+            throw HTTPFault(.badRequest, "a header field is folded over two lines")
+        }
+        while isTokenByte(text[position]) { position += 1 }
+        let name = start..<position
+        guard !name.isEmpty, text[position] == UInt8(ascii: ":") else {
+            throw HTTPFault(
+                .badRequest,
+                "a header field has no name, a bad name, or a space before its colon"
+            )
+        }
+        position += 1
+        while text[position] == 0x20 || text[position] == 0x09 { position += 1 }
+        let valueStart = position
+        var valueEnd = position
+        while text[position] != 0x0d {
+            let byte = text[position]
+            guard byte >= 0x20 && byte != 0x7f || byte == 0x09 else {
+                throw HTTPFault(.badRequest, "a header field has a control character in its value")
+            }
+            position += 1
+            if byte != 0x20, byte != 0x09 { valueEnd = position }
+        }
+        position += 2
+        try take(text, name, valueStart..<valueEnd)
+    }
+
+    private mutating func take(
+        _ text: Span<UInt8>,
+        _ name: Range<Int>,
+        _ value: Range<Int>
+    ) throws(HTTPFault) {
+        switch name.count {
+        case 4 where matches(text, name, "host"):
+            hosts += 1
+            for index in value where text[index] <= 0x20 || text[index] >= 0x7f {
+                throw HTTPFault(.badRequest, "the Host field has a bad character")
+            }
+        case 6 where matches(text, name, "expect"):
+            guard matches(text, value, "100-continue") else {
+                throw HTTPFault(.expectationFailed, "only the expectation 100-continue can be met")
+            }
+            head.expectsContinue = true
+        case 10 where matches(text, name, "connection"):
+            takeConnection(text, value)
+        case 12 where matches(text, name, "x-request-id"):
+            if !value.isEmpty, value.count <= 128 { head.requestID = value }
+        case 14 where matches(text, name, "content-length"):
+            try takeLength(text, value)
+        case 17 where matches(text, name, "transfer-encoding"):
+            encodings += 1
+            guard encodings == 1, matches(text, value, "chunked") else {
+                throw HTTPFault(
+                    .notImplemented,
+                    "only the transfer coding 'chunked' is spoken here"
+                )
+            }
+            head.framing = .chunked
+        case 26 where matches(text, name, "x-switchyard-force-backend"):
+            head.forcedBackend = value
+        default:
+            break
+        }
+    }
+
+    private mutating func takeLength(_ text: Span<UInt8>, _ value: Range<Int>) throws(HTTPFault) {
+        lengths += 1
+        guard lengths == 1 else {
+            throw HTTPFault(.badRequest, "the request has two Content-Length fields")
+        }
+        var number = 0
+        guard !value.isEmpty, value.count <= 18 else {
+            throw HTTPFault(.badRequest, "Content-Length is not a number of bytes")
+        }
+        for index in value {
+            guard isDigit(text[index]) else {
+                throw HTTPFault(.badRequest, "Content-Length is not a number of bytes")
+            }
+            number = number * 10 + Int(text[index] - 48)
+        }
+        head.framing = .length(number)
+    }
+
+    private mutating func takeConnection(_ text: Span<UInt8>, _ value: Range<Int>) {
+        var start = value.lowerBound
+        while start < value.upperBound {
+            var end = start
+            while end < value.upperBound, text[end] != UInt8(ascii: ",") { end += 1 }
+            var option = start..<end
+            while let first = option.first, text[first] == 0x20 || text[first] == 0x09 {
+                option = first + 1..<option.upperBound
+            }
+            while let last = option.last, text[last] == 0x20 || text[last] == 0x09 {
+                option = option.lowerBound..<last
+            }
+            if matches(text, option, "close") { saysClose = true }
+            if matches(text, option, "keep-alive") { saysKeepAlive = true }
+            start = end + 1
+        }
+    }
+
+    private func method(_ text: Span<UInt8>, _ range: Range<Int>) -> Method {
+        if matches(text, range, exactly: "POST") { return .post }
+        if matches(text, range, exactly: "GET") { return .get }
+        if matches(text, range, exactly: "HEAD") { return .head }
+        return .other
+    }
+
+    private func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
+
+    /// Whether a byte may stand in a method or a field name (RFC 9110 5.6.2).
+    private func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+            UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"),
+            UInt8(ascii: "&"), UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"),
+            UInt8(ascii: "."), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"),
+            UInt8(ascii: "~"):
+            true
+        default: false
+        }
+    }
+
+    /// Whether a part of the text is this word, whatever the case of its letters.
+    private func matches(_ text: Span<UInt8>, _ range: Range<Int>, _ word: StaticString) -> Bool {
+        guard range.count == word.utf8CodeUnitCount else { return false }
+        return matches(text, range, prefix: word)
+    }
+
+    private func matches(
+        _ text: Span<UInt8>,
+        _ range: Range<Int>,
+        prefix word: StaticString
+    ) -> Bool {
+        guard range.count >= word.utf8CodeUnitCount else { return false }
+        var index = range.lowerBound
+        for letter in word.description.utf8 {
+            let byte = text[index]
+            let lower = byte >= 65 && byte <= 90 ? byte | 0x20 : byte
+            if lower != letter { return false }
+            index += 1
+        }
+        return true
+    }
+
+    private func matches(
+        _ text: Span<UInt8>,
+        _ range: Range<Int>,
+        exactly word: StaticString
+    ) -> Bool {
+        guard range.count == word.utf8CodeUnitCount else { return false }
+        var index = range.lowerBound
+        for letter in word.description.utf8 {
+            if text[index] != letter { return false }
+            index += 1
+        }
+        return true
+    }
+}

@@ -1,0 +1,72 @@
+// From an answer to the bytes of its head.
+
+import Bytes
+
+/// Writes the heads of responses.
+package enum ResponseHead {
+    /// The answer to `Expect: 100-continue`.
+    package static let `continue` = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+
+    /// Appends a complete head.
+    ///
+    /// - Parameters:
+    ///   - status: the status.
+    ///   - bodyBytes: the length of the body that follows.
+    ///   - date: the text of the `Date` field, as RFC 9110 wants it.
+    ///   - closes: whether the connection ends after this answer.
+    ///   - fields: further fields, each ended by CR and LF.
+    ///   - bytes: what it is appended to.
+    package static func write(
+        _ status: Status,
+        bodyBytes: Int,
+        date: [UInt8],
+        closes: Bool,
+        fields: [UInt8],
+        to bytes: inout [UInt8]
+    ) {
+        bytes.append("HTTP/1.1 ")
+        bytes.append(decimal: UInt64(status.rawValue))
+        bytes.append(0x20)
+        bytes.append(status.reason.description)
+        bytes.append("\r\nContent-Type: application/json\r\nContent-Length: ")
+        bytes.append(decimal: UInt64(bodyBytes))
+        bytes.append("\r\nDate: ")
+        bytes.append(contentsOf: date)
+        bytes.append(closes ? "\r\nConnection: close\r\n" : "\r\n")
+        bytes.append(contentsOf: fields)
+        bytes.append("\r\n")
+    }
+
+    /// The `Date` of a moment, such as `Sat, 21 Nov 2026 03:00:00 GMT`.
+    ///
+    /// - Parameters:
+    ///   - weekday: 0 is Sunday.
+    ///   - month: 1 is January.
+    package static func date(
+        year: Int,
+        month: Int,
+        day: Int,
+        hour: Int,
+        minute: Int,
+        second: Int,
+        weekday: Int
+    ) -> [UInt8] {
+        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ]
+        var text: [UInt8] = []
+        text.append("\(days[weekday]), ")
+        text.append(decimal: UInt64(day), width: 2)
+        text.append(" \(months[month - 1]) ")
+        text.append(decimal: UInt64(year), width: 4)
+        text.append(0x20)
+        text.append(decimal: UInt64(hour), width: 2)
+        text.append(UInt8(ascii: ":"))
+        text.append(decimal: UInt64(minute), width: 2)
+        text.append(UInt8(ascii: ":"))
+        text.append(decimal: UInt64(second), width: 2)
+        text.append(" GMT")
+        return text
+    }
+}

@@ -1,0 +1,66 @@
+/// The statuses that this server answers with, and their reason phrases.
+package enum Status: Int, Sendable {
+    case `continue` = 100
+    case ok = 200
+    case badRequest = 400
+    case notFound = 404
+    case methodNotAllowed = 405
+    case requestTimeout = 408
+    case contentTooLarge = 413
+    case uriTooLong = 414
+    case expectationFailed = 417
+    case headerFieldsTooLarge = 431
+    case internalServerError = 500
+    case notImplemented = 501
+    case serviceUnavailable = 503
+    case gatewayTimeout = 504
+    case versionNotSupported = 505
+
+    /// The reason phrase of RFC 9110.
+    package var reason: StaticString {
+        switch self {
+        case .continue: "Continue"
+        case .ok: "OK"
+        case .badRequest: "Bad Request"
+        case .notFound: "Not Found"
+        case .methodNotAllowed: "Method Not Allowed"
+        case .requestTimeout: "Request Timeout"
+        case .contentTooLarge: "Content Too Large"
+        case .uriTooLong: "URI Too Long"
+        case .expectationFailed: "Expectation Failed"
+        case .headerFieldsTooLarge: "Request Header Fields Too Large"
+        case .internalServerError: "Internal Server Error"
+        case .notImplemented: "Not Implemented"
+        case .serviceUnavailable: "Service Unavailable"
+        case .gatewayTimeout: "Gateway Timeout"
+        case .versionNotSupported: "HTTP Version Not Supported"
+        }
+    }
+}
+
+/// A fault in a request's framing. The connection cannot be used after it.
+package struct HTTPFault: Error, Equatable, Sendable {
+    /// What to answer with.
+    package let status: Status
+    /// One sentence for the client.
+    package let problem: String
+
+    package init(_ status: Status, _ problem: String) {
+        self.status = status
+        self.problem = problem
+    }
+}
+
+/// How much of a request this server takes.
+package struct HTTPLimits: Sendable, Equatable {
+    /// Bytes of the request line, its end included.
+    package var requestLineBytes = 8 * 1024
+    /// Bytes of all header fields, their ends included.
+    package var headerBytes = 16 * 1024
+    /// Number of header fields.
+    package var headerCount = 100
+    /// Bytes of a body as they came over the wire, chunk framing included.
+    package var bodyBytes = 32 * 1024 * 1024
+
+    package init() {}
+}

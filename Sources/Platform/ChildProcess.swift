@@ -1,0 +1,201 @@
+// Running a program beside this one: the probe of an unknown plugin, and the host under test.
+
+import CLinux
+package import Glibc
+
+/// How a process ended.
+package enum ProcessEnd: Equatable, Sendable, CustomStringConvertible {
+    /// It exited with this status.
+    case exited(CInt)
+    /// This signal ended it.
+    case signalled(CInt)
+
+    /// `exited with status 1` or `was ended by signal 11 (Segmentation fault)`.
+    package var description: String {
+        switch self {
+        case .exited(let status): "exited with status \(status)"
+        case .signalled(let number):
+            unsafe "was ended by signal \(number) (\(String(cString: strsignal(number))))"
+        }
+    }
+}
+
+/// A child process in a group of its own. Its output goes to memory, so it can never block on us.
+package final class ChildProcess {
+    /// The process id.
+    package let id: pid_t
+    private let output: FileDescriptor
+    private let errors: FileDescriptor
+    private var end: ProcessEnd?
+
+    /// Starts a program with these arguments (without the program's name) and only this
+    /// environment.
+    package init(
+        executable: String,
+        arguments: [String],
+        environment: [String]
+    ) throws(SystemError) {
+        output = FileDescriptor(
+            owning: try SystemCall.run("memfd_create") { unsafe clinux_memfd("output") }
+        )
+        errors = FileDescriptor(
+            owning: try SystemCall.run("memfd_create") { unsafe clinux_memfd("errors") }
+        )
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, output.number, 1)
+        unsafe posix_spawn_file_actions_adddup2(&actions, errors.number, 2)
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setpgroup(&attributes, 0)
+        let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP
+        unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
+
+        var words = unsafe ([executable] + arguments).map { unsafe strdup($0) } + [nil]
+        var variables = unsafe environment.map { unsafe strdup($0) } + [nil]
+        defer { unsafe (words + variables).forEach { unsafe free($0) } }
+        var id: pid_t = 0
+        let failure = unsafe posix_spawn(&id, executable, &actions, &attributes, &words, &variables)
+        if failure != 0 {
+            throw SystemError(call: "posix_spawn", subject: executable, number: failure)
+        }
+        self.id = id
+    }
+
+    deinit {
+        if end == nil {
+            kill(-id, SIGKILL)
+            var status: CInt = 0
+            unsafe waitpid(id, &status, 0)
+        }
+    }
+
+    /// Sends a signal to the process alone.
+    package func send(signal: CInt) {
+        if end == nil { kill(id, signal) }
+    }
+
+    /// How the process ended, if it has.
+    package func poll() -> ProcessEnd? {
+        if let end { return end }
+        var status: CInt = 0
+        guard unsafe waitpid(id, &status, WNOHANG) == id else { return nil }
+        let signal = status & 0x7f
+        end = signal == 0 ? .exited((status >> 8) & 0xff) : .signalled(signal)
+        // Whatever the process started and left behind goes with it.
+        kill(-id, SIGKILL)
+        return end
+    }
+
+    /// Waits until the process has ended; nil, after killing it, when that takes too long.
+    package func wait(seconds: Double) -> ProcessEnd? {
+        let limit = MonotonicClock.now() + UInt64(seconds * 1e9)
+        while MonotonicClock.now() < limit {
+            if let end = poll() { return end }
+            MonotonicClock.sleep(nanoseconds: 1_000_000)
+        }
+        kill(-id, SIGKILL)
+        while poll() == nil { MonotonicClock.sleep(nanoseconds: 1_000_000) }
+        return nil
+    }
+
+    /// What the process has written to standard output so far.
+    package var standardOutput: String { contents(output.number) }
+    /// What the process has written to standard error so far.
+    package var standardError: String { contents(errors.number) }
+
+    private func contents(_ number: CInt) -> String {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let offset = bytes.count
+            let count = unsafe buffer.withUnsafeMutableBytes { storage in
+                unsafe pread(number, storage.baseAddress, storage.count, offset)
+            }
+            if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(contentsOf: buffer[..<count])
+        }
+    }
+}
+
+/// This process.
+package enum CurrentProcess {
+    /// The process id.
+    package static var id: pid_t { getpid() }
+
+    /// The path of the running program's file.
+    package static func executable() throws(SystemError) -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe buffer.withUnsafeMutableBytes { storage in
+            guard let text = unsafe storage.bindMemory(to: CChar.self).baseAddress else {
+                return -1
+            }
+            return unsafe readlink("/proc/self/exe", text, storage.count)
+        }
+        if count < 0 {
+            throw SystemError(call: "readlink", subject: "/proc/self/exe", number: errno)
+        }
+        return String(decoding: buffer[..<count], as: UTF8.self)
+    }
+
+    /// The value of an environment variable.
+    package static func environment(_ name: String) -> String? {
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
+    /// How many processors this process may run on.
+    package static var processors: Int {
+        max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
+    }
+
+    /// How many descriptors this process may have open, after raising the limit as far as it goes.
+    package static func raiseDescriptorLimit() -> Int {
+        var limit = rlimit()
+        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        limit.rlim_cur = limit.rlim_max
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// The user id that this process runs as.
+    package static var user: UInt32 { geteuid() }
+
+    /// Ends the process at once, without running anything that libraries have registered.
+    package static func exitNow(_ status: CInt) -> Never {
+        _exit(status)
+    }
+}
+
+/// The process's standard streams, written without buffering.
+package enum StandardStream {
+    /// Writes to standard output.
+    package static func output(_ text: String) { write(1, text) }
+    /// Writes to standard error.
+    package static func errors(_ text: String) { write(2, text) }
+
+    private static func write(_ number: CInt, _ text: String) {
+        let bytes = Array(text.utf8)
+        var done = 0
+        while done < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes { storage in
+                unsafe Glibc.write(
+                    number,
+                    storage.baseAddress?.advanced(by: done),
+                    storage.count - done
+                )
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                return
+            }
+            done += count
+        }
+    }
+}

@@ -1,0 +1,214 @@
+// A ring of records in a file that is mapped into memory: one loop writes, one thread reads.
+//
+// A record counts from the store of `head` on. The file's pages belong to the kernel, so a record
+// outlives the process from that store on, whatever ends it; the next process finds it and appends
+// it to the log. Disk space is reserved when the ring is made: a full disk cannot tear a record.
+//
+// Reading has two steps, so that a record reaches the log exactly once. Before the reader writes a
+// batch to the log it notes, in the ring, where the batch ends and which sequence number its first
+// record gets; after writing it moves `tail`. A successor that finds such a note compares it with
+// the last sequence number in the log and skips what is there already.
+//
+// Layout, version 1: a page of header (magic, layout version, capacity, then head, tail, the note
+// and the count of lost records, each on a cache line of its own), then `capacity` bytes of
+// records: length 4, check 4, key 8, payload, padding to 8. A length of 0xffffffff sends the reader
+// back to the front.
+
+import Glibc
+import Synchronization
+
+/// A mapped ring of records.
+///
+/// SAFETY: `base` points into `region`, which this object keeps mapped, and every offset is taken
+/// modulo `capacity` or checked against it first. `head` and the bytes between `head` and `tail`'s
+/// next round are written by the one producing thread only; `tail` and the note by the one reading
+/// thread only. The atomic store of `head` (release) publishes a record to the reader (acquire),
+/// and that of `tail` gives its bytes back to the producer.
+@safe
+package final class LogRing: @unchecked Sendable {
+    static let magic: UInt64 = 0x31_47_4e_49_52_59_57_53  // "SWYRING1"
+    static let layoutVersion: UInt64 = 1
+    static let headerBytes = 4096
+    static let recordHeaderBytes = 16
+    static let wrapMark: UInt32 = 0xffff_ffff
+
+    /// Where the ring's file lies.
+    package let path: String
+    /// Bytes for records.
+    package let capacity: Int
+    private let region: MappedRegion
+    private let base: UnsafeMutableRawPointer
+
+    /// Makes a new ring; `capacity` is rounded up to a multiple of 8.
+    package init(creating path: String, capacity: Int) throws(SystemError) {
+        let capacity = (max(capacity, 4096) + 7) & ~7
+        try? File.remove(path)
+        region = try MappedRegion.file(path, count: Self.headerBytes + capacity)
+        unsafe base = region.base
+        self.path = path
+        self.capacity = capacity
+        setNumber(0, Self.magic)
+        setNumber(8, Self.layoutVersion)
+        setNumber(16, UInt64(capacity))
+    }
+
+    /// Opens a ring that another process has left; nil when the file is not a ring of this layout.
+    package init?(existing path: String) throws(SystemError) {
+        let size = try File.facts(path).size
+        guard size > Self.headerBytes, size % 8 == 0 else { return nil }
+        region = try MappedRegion.file(path, count: size)
+        unsafe base = region.base
+        self.path = path
+        capacity = size - Self.headerBytes
+        guard number(0) == Self.magic, number(8) == Self.layoutVersion,
+            number(16) == UInt64(capacity), number(64) >= number(128),
+            number(64) - number(128) <= UInt64(capacity)
+        else { return nil }
+    }
+
+    private func number(_ offset: Int) -> UInt64 {
+        unsafe base.load(fromByteOffset: offset, as: UInt64.self)
+    }
+
+    private func setNumber(_ offset: Int, _ value: UInt64) {
+        unsafe base.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+    }
+
+    private func load(_ offset: Int, _ ordering: AtomicLoadOrdering) -> UInt64 {
+        let place = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+        return ordering == .acquiring
+            ? unsafe place.pointee.load(ordering: .acquiring)
+            : unsafe place.pointee.load(ordering: .relaxed)
+    }
+
+    private func store(_ offset: Int, _ value: UInt64) {
+        unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+            .pointee.store(value, ordering: .releasing)
+    }
+
+    private static let headPlace = 64
+    private static let tailPlace = 128
+    private static let batchEndPlace = 192
+    private static let batchSequencePlace = 200
+    private static let lostPlace = 256
+
+    // MARK: The producing loop
+
+    /// Appends one record; false when there is no room, and then nothing has changed.
+    ///
+    /// `key` tells which request of which connection the record is of.
+    package func append(_ payload: [UInt8], key: UInt64) -> Bool {
+        let needed = Self.recordHeaderBytes + (payload.count + 7) & ~7
+        let head = load(Self.headPlace, .relaxed)
+        let used = Int(head - load(Self.tailPlace, .acquiring))
+        var place = Int(head % UInt64(capacity))
+        let toEnd = capacity - place
+        let skipped = toEnd < needed ? toEnd : 0
+        guard needed <= capacity / 2, used + skipped + needed <= capacity else { return false }
+        if skipped > 0 {
+            unsafe (base + Self.headerBytes + place).storeBytes(of: Self.wrapMark, as: UInt32.self)
+            place = 0
+        }
+        let record = unsafe base + Self.headerBytes + place
+        unsafe payload.withUnsafeBytes { source in
+            guard let address = source.baseAddress else { return }
+            unsafe (record + Self.recordHeaderBytes).copyMemory(
+                from: address,
+                byteCount: source.count
+            )
+        }
+        unsafe record.storeBytes(of: UInt32(payload.count), as: UInt32.self)
+        let check = Self.check(length: payload.count, key: key)
+        unsafe record.storeBytes(of: check, toByteOffset: 4, as: UInt32.self)
+        unsafe record.storeBytes(of: key, toByteOffset: 8, as: UInt64.self)
+        store(Self.headPlace, head + UInt64(skipped + needed))
+        return true
+    }
+
+    /// Counts a record that found no room. Called by the producer.
+    package func countLost() {
+        store(Self.lostPlace, load(Self.lostPlace, .relaxed) + 1)
+    }
+
+    /// How many records found no room.
+    package var lost: UInt64 { load(Self.lostPlace, .relaxed) }
+
+    private static func check(length: Int, key: UInt64) -> UInt32 {
+        let mixed = (UInt64(length) ^ key) &* 0x9e37_79b9_7f4a_7c15
+        return UInt32(truncatingIfNeeded: mixed >> 32)
+    }
+
+    // MARK: The reading thread
+
+    /// Whether a record waits to be read.
+    package var hasRecords: Bool {
+        load(Self.headPlace, .acquiring) != load(Self.tailPlace, .relaxed)
+    }
+
+    /// The note of a batch whose writing was begun: where it ends, and its first sequence number.
+    package var openBatch: (end: UInt64, firstSequence: UInt64)? {
+        let end = load(Self.batchEndPlace, .relaxed)
+        guard end > load(Self.tailPlace, .relaxed), end <= load(Self.headPlace, .relaxed) else {
+            return nil
+        }
+        return (end, load(Self.batchSequencePlace, .relaxed))
+    }
+
+    /// Lends the waiting records in order, up to `limit` (a position) or about `bytes` bytes.
+    ///
+    /// Returns the position behind the last one lent, or nil when the ring is damaged there.
+    package func read(
+        upTo limit: UInt64?,
+        bytes: Int,
+        _ body: (Span<UInt8>) -> Void
+    ) -> UInt64? {
+        let start = load(Self.tailPlace, .relaxed)
+        let head = limit ?? load(Self.headPlace, .acquiring)
+        var position = start
+        while position < head, position - start < UInt64(bytes) {
+            let place = Int(position % UInt64(capacity))
+            let record = unsafe base + Self.headerBytes + place
+            let length = unsafe record.load(as: UInt32.self)
+            if length == Self.wrapMark {
+                position += UInt64(capacity - place)
+                continue
+            }
+            let padded = Self.recordHeaderBytes + (Int(length) + 7) & ~7
+            guard padded <= capacity - place, position + UInt64(padded) <= head else { return nil }
+            let key = unsafe record.load(fromByteOffset: 8, as: UInt64.self)
+            let check = unsafe record.load(fromByteOffset: 4, as: UInt32.self)
+            guard check == Self.check(length: Int(length), key: key) else { return nil }
+            let payload = unsafe UnsafeRawBufferPointer(
+                start: record + Self.recordHeaderBytes,
+                count: Int(length)
+            )
+            unsafe body(Span(_unsafeBytes: payload))
+            position += UInt64(padded)
+        }
+        return position
+    }
+
+    /// Notes that the records up to `end` are about to be written, the first with this number.
+    package func beginBatch(end: UInt64, firstSequence: UInt64) {
+        store(Self.batchSequencePlace, firstSequence)
+        store(Self.batchEndPlace, end)
+    }
+
+    /// Takes the note back: nothing of the batch was written.
+    package func cancelBatch() {
+        store(Self.batchEndPlace, 0)
+    }
+
+    /// Gives the bytes of the records before `end` back to the producer.
+    package func finishBatch(end: UInt64) {
+        store(Self.tailPlace, end)
+    }
+
+    /// Gives up on everything that waits: a damaged ring. Returns how many bytes were given up.
+    package func discardAll() -> UInt64 {
+        let head = load(Self.headPlace, .relaxed)
+        let bytes = head - load(Self.tailPlace, .relaxed)
+        store(Self.tailPlace, head)
+        return bytes
+    }
+}

@@ -1,0 +1,28 @@
+// What the C library knows of numbers, without a heap allocation.
+
+import CLinux
+
+/// The text of numbers, and the C library's mathematics.
+package enum NumberText {
+    /// Reads a number in the C locale; nil when the bytes are not wholly a number.
+    @unsafe
+    package static func parse(_ text: UnsafeRawPointer, count: Int) -> Double? {
+        var number = 0.0
+        let whole = unsafe clinux_parse_double(
+            text.assumingMemoryBound(to: CChar.self),
+            count,
+            &number
+        )
+        return whole ? number : nil
+    }
+
+    /// The natural logarithm of the C library.
+    package static func logarithm(_ number: Double) -> Double {
+        clinux_log(number)
+    }
+
+    /// Bytes of the C heap in use; allocation tests compare two of them.
+    package static func heapBytesInUse() -> Int {
+        clinux_heap_bytes_in_use()
+    }
+}

@@ -1,0 +1,245 @@
+// Stream sockets: listening, accepting, connecting, moving bytes.
+
+import CLinux
+import Glibc
+
+/// Two sockets that are connected to each other.
+package struct SocketPair: ~Copyable {
+    package var one: FileDescriptor
+    package var other: FileDescriptor
+}
+
+/// Operations on stream sockets. A socket itself is a `FileDescriptor`.
+package enum Socket {
+    /// A non-blocking listening socket.
+    ///
+    /// The bind is a plain one, without `SO_REUSEPORT`, so that a second host on the same port
+    /// fails here instead of silently taking half of the traffic. A Unix socket's file is replaced
+    /// when nobody answers on it.
+    package static func listen(
+        on address: SocketAddress,
+        backlog: CInt = 4096
+    ) throws(SystemError) -> FileDescriptor {
+        let text = address.description
+        let type =
+            CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+            | CInt(SOCK_NONBLOCK.rawValue)
+        let socket = FileDescriptor(
+            owning: try SystemCall.run("socket", text) { Glibc.socket(address.family, type, 0) }
+        )
+        let number = socket.number
+        switch address {
+        case .unix(let path):
+            if File.exists(path) {
+                if (try? connect(to: address)) != nil {
+                    throw SystemError(call: "bind", subject: text, number: EADDRINUSE)
+                }
+                try File.remove(path)
+            }
+        case .ipv6:
+            try setOption(number, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 1)
+            try setOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
+        case .ipv4:
+            try setOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
+        }
+        try SystemCall.run("bind", text) {
+            unsafe address.withSystemAddress { unsafe bind(number, $0, $1) }
+        }
+        try SystemCall.run("listen", text) { Glibc.listen(number, backlog) }
+        return socket
+    }
+
+    /// The address that a listening socket got, with the port that the kernel chose.
+    package static func localAddress(
+        of socket: borrowing FileDescriptor,
+        asked: SocketAddress
+    ) throws(SystemError) -> SocketAddress {
+        if case .unix = asked { return asked }
+        var storage = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let number = socket.number
+        try SystemCall.run("getsockname") {
+            unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe getsockname(number, $0, &length)
+                }
+            }
+        }
+        // The port stands at the same place in both families.
+        let port = UInt16(bigEndian: storage.sin6_port)
+        return switch asked {
+        case .ipv4(let address, _): .ipv4(address, port: port)
+        case .ipv6(let bytes, _): .ipv6(bytes, port: port)
+        case .unix: asked
+        }
+    }
+
+    /// What accepting came back with.
+    package enum Accepted: ~Copyable {
+        /// A new, non-blocking connection.
+        case connection(FileDescriptor)
+        /// Nobody is waiting.
+        case none
+        /// The caller has no descriptor left; try again once one is free.
+        case outOfDescriptors
+    }
+
+    /// Takes one waiting connection. Calls `accept4(2)`.
+    package static func accept(
+        from listener: borrowing FileDescriptor
+    ) throws(SystemError) -> Accepted {
+        while true {
+            let number = clinux_accept(listener.number)
+            if number >= 0 { return .connection(FileDescriptor(owning: number)) }
+            switch errno {
+            // The client gave up between its SYN and our accept; Linux also passes network errors.
+            case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,
+                EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH:
+                continue
+            case EAGAIN: return .none
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .outOfDescriptors
+            case let number: throw SystemError(call: "accept4", number: number)
+            }
+        }
+    }
+
+    /// A blocking connection to an address; for commands and tests.
+    package static func connect(to address: SocketAddress) throws(SystemError) -> FileDescriptor {
+        let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+        let text = address.description
+        let socket = FileDescriptor(
+            owning: try SystemCall.run("socket", text) { Glibc.socket(address.family, type, 0) }
+        )
+        let number = socket.number
+        try SystemCall.run("connect", text) {
+            unsafe address.withSystemAddress { unsafe Glibc.connect(number, $0, $1) }
+        }
+        disableDelay(socket)
+        return socket
+    }
+
+    /// Sends small answers at once instead of waiting for more. No effect on Unix sockets.
+    package static func disableDelay(_ socket: borrowing FileDescriptor) {
+        try? setOption(socket.number, CInt(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    /// Sets how long a blocking receive may wait before it fails with `EAGAIN`.
+    package static func setReceiveTimeout(
+        _ socket: borrowing FileDescriptor,
+        seconds: Int
+    ) throws(SystemError) {
+        let number = socket.number
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
+        try SystemCall.run("setsockopt") {
+            unsafe setsockopt(
+                number,
+                SOL_SOCKET,
+                SO_RCVTIMEO,
+                &limit,
+                socklen_t(MemoryLayout<timeval>.size)
+            )
+        }
+    }
+
+    /// Sets the size of the kernel's send buffer; the kernel doubles it.
+    package static func setSendBuffer(
+        _ socket: borrowing FileDescriptor,
+        bytes: CInt
+    ) throws(SystemError) {
+        try setOption(socket.number, SOL_SOCKET, SO_SNDBUF, bytes)
+    }
+
+    /// Ends both directions; the FIN leaves even while a duplicate of the socket is open.
+    package static func shutDown(_ socket: borrowing FileDescriptor) {
+        _ = shutdown(socket.number, CInt(SHUT_RDWR))
+    }
+
+    /// A second descriptor of the same connection, for whoever goes on with it.
+    package static func duplicateNumber(_ socket: borrowing FileDescriptor) -> CInt {
+        fcntl(socket.number, F_DUPFD_CLOEXEC, 0)
+    }
+
+    /// Says that nothing more will be sent. Calls `shutdown(2)` with `SHUT_WR`.
+    package static func finishSending(_ socket: borrowing FileDescriptor) {
+        _ = shutdown(socket.number, CInt(SHUT_WR))
+    }
+
+    /// Receives at most `maximum` bytes and appends them. Calls `recv(2)`.
+    package static func receive(
+        from socket: borrowing FileDescriptor,
+        into buffer: inout [UInt8],
+        maximum: Int
+    ) -> IOResult {
+        let number = socket.number
+        let before = buffer.count
+        var result = IOResult.wouldBlock
+        buffer.append(addingCapacity: maximum) { output in
+            unsafe output.withUnsafeMutableBufferPointer { storage, initialized in
+                result = SystemCall.move { unsafe recv(number, storage.baseAddress, maximum, 0) }
+                if case .moved(let count) = result { initialized = count }
+            }
+        }
+        assert(buffer.count >= before)
+        return result
+    }
+
+    /// Sends bytes from an offset on, without a signal for a closed connection. Calls `send(2)`.
+    package static func send(
+        _ bytes: [UInt8],
+        from offset: Int = 0,
+        to socket: borrowing FileDescriptor
+    ) -> IOResult {
+        let number = socket.number
+        return unsafe bytes.withUnsafeBytes { storage in
+            SystemCall.move {
+                unsafe Glibc.send(
+                    number,
+                    storage.baseAddress?.advanced(by: offset),
+                    storage.count - offset,
+                    CInt(MSG_NOSIGNAL)
+                )
+            }
+        }
+    }
+
+    /// A pair of connected, non-blocking Unix stream sockets; for tests of a loop.
+    package static func pair() throws(SystemError) -> SocketPair {
+        var numbers: [CInt] = [0, 0]
+        let type =
+            CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+            | CInt(SOCK_NONBLOCK.rawValue)
+        try SystemCall.run("socketpair") { unsafe socketpair(AF_UNIX, type, 0, &numbers) }
+        return SocketPair(
+            one: FileDescriptor(owning: numbers[0]),
+            other: FileDescriptor(owning: numbers[1])
+        )
+    }
+
+    /// The kernel's count of what was received and sent on a TCP connection.
+    ///
+    /// This is how a successor learns what its predecessor did after its last note: bytes that were
+    /// received but not yet committed, and bytes of an answer that the kernel has accepted.
+    /// Nil where the kernel cannot tell: another kind of socket, or a connection in its last state.
+    package static func counters(
+        of socket: borrowing FileDescriptor
+    ) -> (consumed: UInt64, written: UInt64)? {
+        var consumed: UInt64 = 0
+        var written: UInt64 = 0
+        guard unsafe clinux_tcp_counters(socket.number, &consumed, &written) == 0 else {
+            return nil
+        }
+        return (consumed, written)
+    }
+
+    private static func setOption(
+        _ number: CInt,
+        _ level: CInt,
+        _ option: CInt,
+        _ value: CInt
+    ) throws(SystemError) {
+        var value = value
+        try SystemCall.run("setsockopt") {
+            unsafe setsockopt(number, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+// Threads, and the one kind of lock.
+
+import CLinux
+import Glibc
+
+/// A running thread that somebody joins.
+package struct Thread: ~Copyable {
+    private let handle: pthread_t
+
+    /// Starts a thread. Its name shows in `top -H`; at most 15 bytes of it are kept.
+    package init(
+        name: String,
+        stackBytes: Int = 1 << 20,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
+        // The start is retained here and released in `run`, the only place that takes it back.
+        let start = unsafe Unmanaged.passRetained(Start(name: name, body: body))
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        unsafe pthread_attr_setstacksize(&attributes, stackBytes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        var handle = pthread_t()
+        let failure = unsafe pthread_create(
+            &handle,
+            &attributes,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                unsafe clinux_name_thread(start.name)
+                start.body()
+                return nil
+            },
+            start.toOpaque()
+        )
+        if failure != 0 {
+            unsafe start.release()
+            throw SystemError(call: "pthread_create", number: failure)
+        }
+        self.handle = handle
+    }
+
+    /// Waits until the thread has ended.
+    package consuming func join() {
+        pthread_join(handle, nil)
+    }
+
+    private final class Start {
+        let name: String
+        let body: @Sendable () -> Void
+
+        init(name: String, body: @escaping @Sendable () -> Void) {
+            self.name = String(decoding: name.utf8.prefix(15), as: UTF8.self)
+            self.body = body
+        }
+    }
+}
+
+/// A value that threads share, behind a lock.
+///
+/// Not on the path of a request: loops take it only to receive a job or a new snapshot.
+/// The standard library's `Mutex` would do, but ThreadSanitizer does not understand it on Linux and
+/// reports races that are none; it understands `pthread_mutex_t`.
+///
+/// SAFETY: the mutex lives at a fixed address from `init` to `deinit`; `value` is read and written
+/// only inside `withLock`, between lock and unlock of that mutex, so no two threads see it at once.
+@safe
+package final class Guarded<Value: ~Copyable>: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var value: Value
+
+    package init(_ value: consuming sending Value) {
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe condition = .allocate(capacity: 1)
+        unsafe pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(condition, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
+        self.value = value
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe condition.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    /// Runs `body` while no other thread can see the value.
+    package func withLock<R: ~Copyable, E: Error>(
+        _ body: (inout sending Value) throws(E) -> sending R
+    ) throws(E) -> sending R {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return try body(&value)
+    }
+
+    /// Waits until `notify` is called or the time is over, then runs `body`.
+    package func wait<R>(nanoseconds: UInt64, _ body: (inout Value) -> R) -> R {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        let end = MonotonicClock.now() + nanoseconds
+        var limit = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+        unsafe pthread_cond_timedwait(condition, mutex, &limit)
+        return body(&value)
+    }
+
+    /// Wakes those who wait.
+    package func notify() {
+        unsafe pthread_cond_broadcast(condition)
+    }
+}

@@ -1,0 +1,189 @@
+// Trying an unknown build in a process that may die of it.
+//
+// Opening a library runs its constructors; `create` runs the author's code for the first time. A
+// build that crashes, hangs or calls exit() there must do so in a throw-away process. The parent
+// runs this same program with the verb `probe-plugin`; the child says on its standard output how
+// far it has come, so that the parent can say where it ended.
+
+import Platform
+
+/// What is probed: a build with the name, settings and resources that it will be made with.
+package struct ProbeRequest: Equatable, Sendable {
+    /// The file to open.
+    package let file: String
+    /// The path that sentences name.
+    package let shownAs: String
+    package let name: String
+    package let version: Int
+    package let settings: String
+    package let resources: String
+
+    package init(
+        file: String,
+        shownAs: String,
+        name: String,
+        version: Int,
+        settings: String,
+        resources: String
+    ) {
+        self.file = file
+        self.shownAs = shownAs
+        self.name = name
+        self.version = version
+        self.settings = settings
+        self.resources = resources
+    }
+}
+
+/// Probes plugins.
+package struct PluginProbe: Sendable {
+    /// The verb by which the program runs `runInChild`.
+    package static let verb = "probe-plugin"
+    /// Bytes of a plugin's file.
+    package static let fileBytesMaximum = 1 << 30
+
+    /// The program to run: this one, as a rule.
+    package let executable: String
+    /// How long a probe may take.
+    package let secondsMaximum: Double
+
+    package init(executable: String, secondsMaximum: Double = 30) {
+        self.executable = executable
+        self.secondsMaximum = secondsMaximum
+    }
+
+    private enum Stage: String, CaseIterable {
+        case opening, creating, destroying, done
+
+        var words: String {
+            switch self {
+            case .opening: "while it was opened (its constructors and its entry)"
+            case .creating: "in create()"
+            case .destroying: "in destroy()"
+            case .done: "after destroy()"
+            }
+        }
+    }
+
+    /// Runs the probe; returns what `describe` said, or throws the sentence for the author.
+    package func run(_ request: ProbeRequest) throws(PluginError) -> [UInt8] {
+        let child: ChildProcess
+        do {
+            child = try ChildProcess(
+                executable: executable,
+                arguments: [
+                    Self.verb, request.file, request.shownAs, request.name,
+                    String(request.version), request.settings, request.resources,
+                ],
+                environment: ["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no", "LC_ALL=C"]
+            )
+        } catch {
+            throw refuse(request, "no way to start the probe: \(error)", "free memory or processes")
+        }
+        let end = child.wait(seconds: secondsMaximum)
+        let lines = child.standardOutput.split(separator: "\n")
+        let stage = lines.compactMap { Stage(rawValue: String($0)) }.last ?? .opening
+        switch end {
+        case nil:
+            throw refuse(
+                request,
+                "a build that was not done after \(secondsMaximum) s \(stage.words)",
+                "look for an endless loop or a lock"
+            )
+        case .signalled:
+            throw refuse(
+                request,
+                "a build that \(end?.description ?? "") \(stage.words)",
+                "run it under a debugger or AddressSanitizer"
+            )
+        case .exited(0) where stage == .done:
+            return lines.last { $0.hasPrefix("{") }.map { Array($0.utf8) } ?? Array("{}".utf8)
+        case .exited(1) where !child.standardError.isEmpty && stage != .done:
+            throw PluginError(encoded: child.standardError)
+                ?? refuse(request, "a build that ended its process \(stage.words)", Self.noExit)
+        case .exited:
+            throw refuse(
+                request,
+                "a build that ended its process (\(end?.description ?? "")) \(stage.words)",
+                Self.noExit
+            )
+        }
+    }
+
+    private static let noExit = "a plugin must not call exit(); return NULL or a status instead"
+
+    private func refuse(_ request: ProbeRequest, _ found: String, _ advice: String) -> PluginError {
+        PluginError(
+            file: request.shownAs,
+            found: found,
+            wanted: "a build that can be opened, created and destroyed",
+            advice: advice
+        )
+    }
+
+    /// What the child does. Arguments are those behind the verb. Returns the exit status.
+    package static func runInChild(_ arguments: [String]) -> CInt {
+        guard arguments.count == 6, let version = Int(arguments[3]) else {
+            StandardStream.errors("\(verb): for the host's own use\n")
+            return 64
+        }
+        let (file, shownAs, name) = (arguments[0], arguments[1], arguments[2])
+        do {
+            StandardStream.output("opening\n")
+            let bytes = try readFile(file, shownAs: shownAs)
+            let plugin = try Plugin(path: file, bytes: bytes, shownAs: shownAs)
+            StandardStream.output("creating\n")
+            let instance = try ModelInstance(
+                plugin: plugin,
+                name: name,
+                version: version,
+                settings: arguments[4],
+                resources: arguments[5],
+                log: { _, _, _ in }
+            )
+            StandardStream.output("destroying\n")
+            instance.destroy()
+            let oneLine = plugin.description.map { $0 == 0x0a || $0 == 0x0d ? 0x20 : $0 }
+            let json = String(decoding: oneLine.drop { $0 == 0x20 }, as: UTF8.self)
+            StandardStream.output("\(json)\ndone\n")
+            return 0
+        } catch {
+            StandardStream.errors(error.encoded)
+            return 1
+        }
+    }
+
+    /// Reads a plugin's file; the error names what is wrong with it.
+    package static func readFile(_ path: String, shownAs: String) throws(PluginError) -> [UInt8] {
+        do {
+            return try File.read(path, limit: fileBytesMaximum)
+        } catch {
+            let kind = (try? File.facts(path))?.kind
+            let found = kind == nil || kind == .regular ? "\(error)" : kind?.rawValue ?? "nothing"
+            throw PluginError(
+                file: shownAs,
+                found: found,
+                wanted: "a readable regular file of at most \(fileBytesMaximum) bytes",
+                advice: "name the shared library that the build made"
+            )
+        }
+    }
+}
+
+extension PluginError {
+    /// One line that `init(encoded:)` reads.
+    var encoded: String {
+        [file, found, wanted, advice]
+            .map { String($0.map { $0 == "\u{1f}" || $0 == "\n" ? " " : $0 }) }
+            .joined(separator: "\u{1f}") + "\n"
+    }
+
+    init?(encoded: String) {
+        guard let line = encoded.split(separator: "\n").last else { return nil }
+        let parts = line.split(separator: "\u{1f}", omittingEmptySubsequences: false).map(
+            String.init
+        )
+        guard parts.count == 4 else { return nil }
+        self.init(file: parts[0], found: parts[1], wanted: parts[2], advice: parts[3])
+    }
+}

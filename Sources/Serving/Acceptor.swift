@@ -1,0 +1,148 @@
+// The thread that accepts: it takes connections, gives each a slot, and hands both to a loop in
+// turn.
+//
+// One accepting thread spreads connections evenly and knows every slot, so a loop never has to ask
+// for one. When descriptors or slots run out, accepting pauses; the kernel's queue keeps the
+// clients.
+
+import EventLoop
+import Platform
+
+/// Accepts for all listeners of a host.
+final class Acceptor {
+    private let eventLoop: EventLoop
+    private let region: SlotRegion
+    private let loops: [Mailbox<ServingLoop>]
+    private var listeners: [Listener] = []
+    private var freeSlots: [Int]
+    private var nextConnection: UInt64 = 1
+    private var nextLoop = 0
+    private var mailboxClient: AcceptorMailboxClient?
+
+    /// How long accepting pauses when there is nothing to accept with.
+    private static let pauseNanoseconds: UInt64 = 50_000_000
+
+    init(region: SlotRegion, loops: [Mailbox<ServingLoop>]) throws(SystemError) {
+        eventLoop = try EventLoop()
+        self.region = region
+        self.loops = loops
+        freeSlots = Array((0..<region.count).reversed())
+    }
+
+    /// Accepts until `stop`. The sockets are listening already.
+    func run(_ sockets: [CInt], _ mailbox: Mailbox<Acceptor>) throws(SystemError) {
+        let client = AcceptorMailboxClient(mailbox, self)
+        mailboxClient = client
+        _ = try mailbox.withDescriptor { descriptor throws(SystemError) in
+            try eventLoop.register(descriptor, .readable, for: client)
+        }
+        for number in sockets {
+            let listener = Listener(FileDescriptor(owning: number), self)
+            try listener.start(eventLoop)
+            listeners.append(listener)
+        }
+        try eventLoop.run()
+    }
+
+    /// Accepts whoever is waiting already, closes the listeners, and ends `run`.
+    func stop() {
+        for listener in listeners { listener.close(eventLoop) }
+        listeners = []
+        mailboxClient = nil
+        eventLoop.stop()
+    }
+
+    /// Takes every waiting connection. False: there is nothing to take one with at the moment.
+    func acceptAll(from socket: borrowing FileDescriptor) -> Bool {
+        while true {
+            guard let index = freeSlot() else { return false }
+            do {
+                switch try Socket.accept(from: socket) {
+                case .connection(let connection):
+                    hand(connection, index)
+                case .none:
+                    freeSlots.append(index)
+                    return true
+                case .outOfDescriptors:
+                    freeSlots.append(index)
+                    return false
+                }
+            } catch {
+                freeSlots.append(index)
+                return false
+            }
+        }
+    }
+
+    private func hand(_ connection: consuming FileDescriptor, _ index: Int) {
+        Socket.disableDelay(connection)
+        let loop = nextLoop
+        nextLoop = (nextLoop + 1) % loops.count
+        region.slot(index).begin(
+            connection: nextConnection,
+            loop: loop,
+            at: MonotonicClock.now()
+        )
+        nextConnection += 1
+        let number = connection.release()
+        loops[loop].post { $0.adopt(FileDescriptor(owning: number), slot: index) }
+    }
+
+    private func freeSlot() -> Int? {
+        if let index = freeSlots.popLast() { return index }
+        for index in 0..<region.count where region.life(index) == .closed {
+            region.slot(index).life = .free
+            freeSlots.append(index)
+        }
+        return freeSlots.popLast()
+    }
+
+    static var pause: UInt64 { pauseNanoseconds }
+}
+
+/// One listening socket.
+private final class Listener: LoopClient {
+    private let socket: FileDescriptor
+    private unowned let owner: Acceptor
+    private var token: LoopToken?
+    private weak var eventLoop: EventLoop?
+
+    init(_ socket: consuming FileDescriptor, _ owner: Acceptor) {
+        self.socket = socket
+        self.owner = owner
+    }
+
+    func start(_ eventLoop: EventLoop) throws(SystemError) {
+        self.eventLoop = eventLoop
+        token = try eventLoop.register(socket, .readable, for: self)
+    }
+
+    func ready(_ interest: Interest) { accept() }
+    func deadlineReached(now: UInt64) { accept() }
+
+    private func accept() {
+        guard let eventLoop, let token else { return }
+        let canGoOn = owner.acceptAll(from: socket)
+        try? eventLoop.modify(socket, canGoOn ? .readable : [], token)
+        if !canGoOn { eventLoop.setDeadline(eventLoop.now + Acceptor.pause, token) }
+    }
+
+    func close(_ eventLoop: EventLoop) {
+        _ = owner.acceptAll(from: socket)
+        if let token { eventLoop.unregister(socket, token) }
+        token = nil
+    }
+}
+
+private final class AcceptorMailboxClient: LoopClient {
+    private let mailbox: Mailbox<Acceptor>
+    private unowned let owner: Acceptor
+
+    init(_ mailbox: Mailbox<Acceptor>, _ owner: Acceptor) {
+        self.mailbox = mailbox
+        self.owner = owner
+    }
+
+    func ready(_ interest: Interest) { mailbox.drain(owner) }
+    func deadlineReached(now: UInt64) {}
+}

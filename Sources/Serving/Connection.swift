@@ -1,0 +1,474 @@
+// One connection: bytes in, requests answered in order, bytes out.
+//
+// What must survive this object is in the slot; what is kept here can be found again: how far the
+// head was searched, how much of the output the kernel has, whether the client has finished. A loop
+// that adopts the slot makes a new `Connection` and goes on (see `reconcile`).
+
+import Bytes
+import EventLoop
+import HTTP
+import Platform
+
+/// A client's connection on its loop.
+final class Connection: LoopClient {
+    enum Phase: Equatable {
+        case serving
+        /// The last answer is sent; what the client still sends is read and dropped for a while, so
+        /// that the answer is not destroyed by a reset.
+        case lingering
+        case closed
+    }
+
+    let slot: Slot
+    private let socket: FileDescriptor
+    private unowned let owner: ServingLoop
+    private var token: LoopToken?
+    private var interest: Interest = .readable
+    private var phase = Phase.serving
+    /// Bytes of the slot's output that the kernel has taken.
+    private var cursor = 0
+    /// Bytes of answers that did not fit into the slot, and how many of them the kernel has taken.
+    private var spilledOutput: [UInt8] = []
+    private var spilledCursor = 0
+    /// The request that did not fit into the slot, or nil.
+    private var spilledInput: [UInt8]?
+    private var parser = RequestParser()
+    private var head: RequestHead?
+    private var chunks: ChunkedBody?
+    private var hasSentContinue = false
+    private var inputEnded = false
+    private var closesAfterOutput = false
+    private var lingersAfterOutput = false
+    private var lingeredBytes = 0
+    private var requestStartedAt: UInt64 = 0
+
+    private var configuration: ServerConfiguration { owner.state.configuration }
+
+    init(
+        socket: consuming FileDescriptor,
+        slot: Slot,
+        owner: ServingLoop
+    ) throws(SystemError) {
+        self.socket = socket
+        self.slot = slot
+        self.owner = owner
+        guard reconcile() else {
+            throw SystemError(call: "adopt", number: 104)  // ECONNRESET: nothing to go on with
+        }
+        token = try owner.eventLoop.register(self.socket, .readable, for: self)
+    }
+
+    /// Brings slot and kernel together after a predecessor that left no word. False: hopeless.
+    ///
+    /// The kernel's counters tell what the predecessor did between its last system call and the
+    /// store that should have noted it (research/takeover.md, section 4). A fresh slot and a fresh
+    /// connection agree already.
+    private func reconcile() -> Bool {
+        var word = slot.word
+        if slot.flags.contains(.spilled) { return false }
+        if let counters = Socket.counters(of: socket) {
+            let missed = Int(UInt16(truncatingIfNeeded: counters.consumed) &- word.received)
+            guard missed <= SlotRegion.inputCapacity - word.end else { return false }
+            word.end += missed
+            word.received &+= UInt16(truncatingIfNeeded: missed)
+            let written = UInt32(truncatingIfNeeded: counters.written)
+            if word.output > 0 {
+                cursor = Int(written &- slot.outputBase)
+                guard cursor <= word.output else { return false }
+            } else {
+                slot.outputBase = written
+            }
+        } else if word != CommitWord() {
+            return false
+        }
+        // A request that was being executed is executed again: its answer does not exist.
+        word.isExecuting = false
+        slot.word = word
+        closesAfterOutput = slot.flags.contains(.closeAfterOutput)
+        return true
+    }
+
+    /// Goes on with whatever is there already: bytes in the slot make no event.
+    func start(isDraining: Bool) {
+        advance()
+        if isDraining, phase == .serving { beginDraining() }
+    }
+
+    // MARK: What the loop tells
+
+    func ready(_ interest: Interest) {
+        switch phase {
+        case .closed: return
+        case .lingering: linger()
+        case .serving:
+            if interest.contains(.writable), !flush() { return }
+            if phase == .serving, !interest.isDisjoint(with: [.readable, .broken]) { receive() }
+            if phase == .serving { advance() }
+        }
+    }
+
+    func deadlineReached(now: UInt64) {
+        guard phase == .serving, !hasOutput else { return close() }
+        if !inputIsEmpty {
+            let fault = HTTPFault(.requestTimeout, "the request was not complete in time")
+            refuse(fault)
+            advance()
+        } else {
+            // Idle for too long, or draining: a request may have arrived in this very moment.
+            receive()
+            if phase == .serving { advance() }
+            if phase == .serving, inputIsEmpty, !hasOutput { close() }
+        }
+    }
+
+    /// From now on the next answer is the last one; an idle connection ends after the settling
+    /// time.
+    func beginDraining() {
+        guard phase == .serving, inputIsEmpty, !hasOutput, let token else { return }
+        owner.eventLoop.setDeadline(
+            owner.eventLoop.now + configuration.settleNanoseconds,
+            token
+        )
+    }
+
+    // MARK: Input
+
+    private var inputIsEmpty: Bool {
+        if let spilledInput { return spilledInput.isEmpty }
+        return slot.word.start == slot.word.end
+    }
+
+    private func withInput<R>(_ body: (Span<UInt8>) -> R) -> R {
+        if let spilledInput { return body(spilledInput.span) }
+        return slot.withInput(body)
+    }
+
+    private func receive() {
+        guard !inputEnded, !closesAfterOutput else { return }
+        makeRoom()
+        let result: IOResult
+        if spilledInput != nil {
+            result = receiveSpilled()
+        } else {
+            result = slot.receive(from: socket)
+        }
+        switch result {
+        case .moved:
+            if requestStartedAt == 0 { requestStartedAt = owner.eventLoop.now }
+            slot.activeNanoseconds = owner.eventLoop.now
+        case .wouldBlock: break
+        case .endOfStream:
+            inputEnded = true
+            slot.flags.insert(.inputEnded)
+        case .failed: close()
+        }
+    }
+
+    private func receiveSpilled() -> IOResult {
+        guard var bytes = spilledInput else { return .wouldBlock }
+        spilledInput = nil
+        let result = Socket.receive(from: socket, into: &bytes, maximum: 256 * 1024)
+        spilledInput = bytes
+        if case .moved(let count) = result {
+            var word = slot.word
+            word.received &+= UInt16(truncatingIfNeeded: count)
+            slot.word = word
+        }
+        return result
+    }
+
+    /// Makes sure that there is room to receive into: in the slot, or on the heap.
+    private func makeRoom() {
+        guard spilledInput == nil else { return }
+        let word = slot.word
+        guard word.end == SlotRegion.inputCapacity, word.start != word.end else { return }
+        if slot.compactInput() { return }
+        slot.flags.insert(.spilled)
+        var bytes: [UInt8] = []
+        slot.withInput { bytes.append($0) }
+        spilledInput = bytes
+        var empty = slot.word
+        empty.start = 0
+        empty.end = 0
+        slot.word = empty
+    }
+
+    /// Takes a request's bytes off the spilled input, and goes back to the slot when that is
+    /// possible.
+    private func consumeSpilled(_ count: Int) {
+        guard let bytes = spilledInput else { return }
+        let rest = Array(bytes[count...])
+        guard rest.count <= SlotRegion.inputCapacity else {
+            spilledInput = rest
+            return
+        }
+        spilledInput = nil
+        slot.restoreInput(rest.span)
+        if spilledOutput.isEmpty { slot.flags.remove(.spilled) }
+    }
+
+    // MARK: Requests
+
+    /// What the input holds.
+    private enum Step {
+        case nothing
+        case incomplete
+        case complete(RequestHead, total: Int)
+        case fault(HTTPFault)
+    }
+
+    /// Answers every complete request that is here, sends, and waits for what is missing.
+    private func advance() {
+        while !closesAfterOutput, spilledOutput.isEmpty {
+            switch withInput({ examine($0) }) {
+            case .nothing: break
+            case .incomplete:
+                if inputEnded { return close() }
+            case .fault(let fault):
+                refuse(fault)
+                continue
+            case .complete(let head, let total):
+                execute(head, total)
+                continue
+            }
+            break
+        }
+        guard flush() else { return }
+        if closesAfterOutput { return finish() }
+        if inputEnded, inputIsEmpty { return close() }
+        // A flushed spill may have left complete requests behind.
+        updateWaiting()
+    }
+
+    private func examine(_ text: Span<UInt8>) -> Step {
+        do throws(HTTPFault) {
+            if head == nil {
+                guard !text.isEmpty else { return .nothing }
+                guard case .head(let found) = try parser.parse(text, limits: configuration.http)
+                else { return .incomplete }
+                head = found
+                if found.framing == .chunked { chunks = ChunkedBody(from: found.length) }
+            }
+            guard let head else { return .incomplete }
+            let limit = configuration.http.bodyBytes
+            switch head.framing {
+            case .length(let count):
+                guard count <= limit else {
+                    throw HTTPFault(
+                        .contentTooLarge,
+                        "the body has \(count) bytes; at most \(limit) are taken"
+                    )
+                }
+                if text.count - head.length >= count {
+                    return .complete(head, total: head.length + count)
+                }
+            case .chunked:
+                if let end = try chunks?.read(text, limit: limit) {
+                    return .complete(head, total: end)
+                }
+                guard text.count - head.length <= limit else {
+                    throw HTTPFault(.contentTooLarge, "the body is larger than \(limit) bytes")
+                }
+            }
+            if head.expectsContinue, !hasSentContinue, text.count == head.length {
+                hasSentContinue = true
+                place(ResponseHead.continue, consuming: 0)
+            }
+            return .incomplete
+        } catch {
+            return .fault(error)
+        }
+    }
+
+    /// Executes the request at the front of the input and commits its answer.
+    private func execute(_ head: RequestHead, _ total: Int) {
+        slot.sequence += 1
+        slot.requestLength = UInt32(truncatingIfNeeded: total)
+        var word = slot.word
+        word.isExecuting = true
+        slot.word = word
+        let closes = !head.keepsAlive || owner.state.isDraining
+        let key = slot.connection << 24 | slot.sequence & 0xff_ffff
+        withInput { text in
+            if let contents = chunks?.contents {
+                owner.answerRequest(
+                    head,
+                    in: text,
+                    content: contents.span,
+                    key: key,
+                    closes: closes
+                )
+            } else {
+                owner.answerRequest(
+                    head,
+                    in: text,
+                    content: text.extracting(head.length..<total),
+                    key: key,
+                    closes: closes
+                )
+            }
+        }
+        if closes {
+            closesAfterOutput = true
+            slot.flags.insert(.closeAfterOutput)
+        }
+        place(owner.answer, consuming: total)
+        forgetRequest()
+        if closes, !inputIsEmpty { lingersAfterOutput = true }
+    }
+
+    /// Answers a fault; nothing more is read from the connection.
+    private func refuse(_ fault: HTTPFault) {
+        slot.sequence += 1
+        owner.answerFault(fault, key: slot.connection << 24 | slot.sequence & 0xff_ffff)
+        closesAfterOutput = true
+        lingersAfterOutput = true
+        slot.flags.insert(.closeAfterOutput)
+        let count = withInput { $0.count }
+        place(owner.answer, consuming: count)
+        forgetRequest()
+    }
+
+    private func forgetRequest() {
+        parser = RequestParser()
+        head = nil
+        chunks = nil
+        hasSentContinue = false
+        requestStartedAt = inputIsEmpty ? 0 : owner.eventLoop.now
+    }
+
+    // MARK: Output
+
+    private var hasOutput: Bool { slot.word.output > 0 || !spilledOutput.isEmpty }
+
+    /// Puts bytes behind the output, and takes the request that they answer off the input.
+    ///
+    /// One store says both, so that a successor never finds an answered request unanswered, nor the
+    /// other way round.
+    private func place(_ bytes: [UInt8], consuming count: Int) {
+        if spilledOutput.isEmpty, bytes.count > slot.outputRoom { _ = flush() }
+        guard phase != .closed else { return }
+        var word = slot.word
+        if spilledOutput.isEmpty, bytes.count <= slot.outputRoom {
+            slot.stageOutput(bytes, at: 0)
+            word.output += bytes.count
+        } else {
+            slot.flags.insert(.spilled)
+            spilledOutput.append(contentsOf: bytes)
+        }
+        word.isExecuting = false
+        if spilledInput == nil { word.start += count }
+        slot.word = word
+        if spilledInput != nil { consumeSpilled(count) }
+    }
+
+    /// Sends what is there. False: something is left, or the connection is gone.
+    private func flush() -> Bool {
+        while slot.word.output > 0 {
+            let result = slot.sendOutput(to: socket, from: cursor)
+            guard advanceOutput(result) else { return false }
+        }
+        while spilledCursor < spilledOutput.count {
+            let result = Socket.send(spilledOutput, from: spilledCursor, to: socket)
+            guard case .moved(let count) = result else { return stall(result) }
+            spilledCursor += count
+        }
+        if spilledCursor > 0 {
+            slot.outputBase &+= UInt32(truncatingIfNeeded: spilledCursor)
+            spilledOutput = []
+            spilledCursor = 0
+            if spilledInput == nil { slot.flags.remove(.spilled) }
+        }
+        return true
+    }
+
+    private func advanceOutput(_ result: IOResult) -> Bool {
+        guard case .moved(let count) = result else { return stall(result) }
+        cursor += count
+        var word = slot.word
+        guard cursor == word.output else { return true }
+        // First "nothing is in flight", then where the next answer begins: never the other way.
+        word.output = 0
+        slot.word = word
+        slot.outputBase &+= UInt32(truncatingIfNeeded: cursor)
+        cursor = 0
+        return true
+    }
+
+    private func stall(_ result: IOResult) -> Bool {
+        guard result == .wouldBlock, let token else {
+            close()
+            return false
+        }
+        wait(for: .writable)
+        owner.eventLoop.setDeadline(
+            owner.eventLoop.now + configuration.writeNanoseconds,
+            token
+        )
+        return false
+    }
+
+    // MARK: Waiting and closing
+
+    private func updateWaiting() {
+        guard let token else { return }
+        wait(for: inputEnded ? [] : .readable)
+        let deadline: UInt64
+        if inputIsEmpty {
+            let idle =
+                owner.state.isDraining
+                ? configuration.settleNanoseconds : configuration.idleNanoseconds
+            deadline = owner.eventLoop.now + idle
+        } else if head == nil {
+            deadline = requestStartedAt + configuration.headNanoseconds
+        } else {
+            deadline = owner.eventLoop.now + configuration.bodyNanoseconds
+        }
+        owner.eventLoop.setDeadline(deadline, token)
+    }
+
+    private func wait(for wanted: Interest) {
+        guard wanted != interest, let token else { return }
+        interest = wanted
+        try? owner.eventLoop.modify(socket, wanted, token)
+    }
+
+    /// The last answer is sent.
+    private func finish() {
+        guard lingersAfterOutput, !inputEnded, let token else { return close() }
+        phase = .lingering
+        Socket.finishSending(socket)
+        wait(for: .readable)
+        owner.eventLoop.setDeadline(owner.eventLoop.now + 1_000_000_000, token)
+    }
+
+    private func linger() {
+        var dropped: [UInt8] = []
+        switch Socket.receive(from: socket, into: &dropped, maximum: 16 * 1024) {
+        case .moved(let count):
+            lingeredBytes += count
+            if lingeredBytes > 64 * 1024 { close() }
+        case .wouldBlock: break
+        case .endOfStream, .failed: close()
+        }
+    }
+
+    /// Ends the connection now.
+    func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        if let token { owner.eventLoop.unregister(socket, token) }
+        token = nil
+        Socket.shutDown(socket)
+        slot.life = .closed
+        owner.forget(self)
+    }
+
+    /// Lets go of the socket without closing the connection. Only for `ServingLoop.abandon`.
+    func abandonSocket() -> CInt {
+        if let token { owner.eventLoop.unregister(socket, token) }
+        token = nil
+        phase = .closed
+        return Socket.duplicateNumber(socket)
+    }
+}

@@ -1,0 +1,42 @@
+// The two questions that a load balancer asks, and the answers with their reasons.
+
+import Bytes
+import JSON
+
+enum Health {
+    /// Writes the body of a health answer; returns whether it is good news.
+    static func write(
+        isLive: Bool,
+        _ state: HostState,
+        _ snapshot: ServingSnapshot,
+        to body: inout [UInt8]
+    ) -> Bool {
+        if isLive {
+            // Whoever reads this was answered by a loop that turns.
+            body.append("{\"live\":true}")
+            return true
+        }
+        var reasons: [String] = []
+        var isReady = true
+        if state.isDraining {
+            reasons.append("the host is shutting down")
+            isReady = false
+        }
+        if snapshot.endpoints.isEmpty {
+            reasons.append("there is no endpoint")
+            isReady = false
+        }
+        if let degraded = state.degraded { reasons.append("degraded: \(degraded)") }
+        if state.isLogFailing { reasons.append("the request log cannot be written") }
+        if state.recordsLost > 0 {
+            reasons.append("\(state.recordsLost) records of the request log were lost")
+        }
+        let value = JSONValue.object([
+            .init("ready", .boolean(isReady)),
+            .init("configRevision", .number(String(snapshot.revision))),
+            .init("reasons", .array(reasons.map { .string($0) })),
+        ])
+        value.write(to: &body)
+        return isReady
+    }
+}

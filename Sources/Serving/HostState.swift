@@ -1,0 +1,38 @@
+// What all threads of a host share: what was configured, and a few words that change.
+
+import HTTP
+import Platform
+import Synchronization
+
+/// Facts about the running host that any thread may read.
+///
+/// The words are counters and flags that stand alone: nobody concludes from one of them what
+/// another thread has written elsewhere, so relaxed loads and stores are enough.
+package final class HostState: Sendable {
+    package let configuration: ServerConfiguration
+    /// Why the files are not what is served; nil when they are.
+    package let degraded: String?
+    let region: SlotRegion
+    private let draining = Atomic<Bool>(false)
+    private let logFailing = Atomic<Bool>(false)
+    private let lostRecords = Atomic<UInt64>(0)
+
+    init(configuration: ServerConfiguration, degraded: String?, region: SlotRegion) {
+        self.configuration = configuration
+        self.degraded = degraded
+        self.region = region
+    }
+
+    /// Whether the host is on its way out: not ready, and every answer is the last of its
+    /// connection.
+    package var isDraining: Bool { draining.load(ordering: .relaxed) }
+    func beginDraining() { draining.store(true, ordering: .relaxed) }
+
+    /// Whether the request log cannot be written at the moment.
+    package var isLogFailing: Bool { logFailing.load(ordering: .relaxed) }
+    func setLogFailing(_ value: Bool) { logFailing.store(value, ordering: .relaxed) }
+
+    /// Records of the request log that found no room and are gone.
+    package var recordsLost: UInt64 { lostRecords.load(ordering: .relaxed) }
+    func countLostRecord() { lostRecords.wrappingAdd(1, ordering: .relaxed) }
+}

@@ -1,0 +1,321 @@
+// The request log's files, and the thread that appends to them what the loops left in their rings.
+//
+// A record is in a ring, on file-backed memory, before its answer leaves, so the process may die at
+// any instruction. What this thread adds is order (one sequence for all loops) and the plain file.
+// Each batch is noted in its ring before it is written; a successor that finds a note compares it
+// with the last sequence number in the files and writes only what is missing.
+
+import Bytes
+import JSON
+package import Logging
+package import Platform
+
+/// Appends records to `requests-<first sequence>.jsonl`.
+package final class RequestLogFiles {
+    private let folder: String
+    private let bytesMaximum: Int
+    private let filesKept: Int
+    private var file: FileDescriptor?
+    private var path = ""
+    private var size = 0
+    /// The number of the next record.
+    package private(set) var nextSequence: UInt64 = 1
+
+    /// Opens the newest file of a folder and finds out where the log ends.
+    package init(folder: String, bytesMaximum: Int, filesKept: Int) throws(SystemError) {
+        self.folder = folder
+        self.bytesMaximum = bytesMaximum
+        self.filesKept = filesKept
+        try Directory.createAll(folder)
+        guard let newest = try names().last else { return }
+        path = "\(folder)/\(newest)"
+        nextSequence = Self.firstSequence(newest) ?? 1
+        try readEnd()
+    }
+
+    private static func name(_ sequence: UInt64) -> String {
+        var name: [UInt8] = []
+        name.append("requests-")
+        name.append(decimal: sequence, width: 12)
+        name.append(".jsonl")
+        return String(decoding: name, as: UTF8.self)
+    }
+
+    private static func firstSequence(_ name: String) -> UInt64? {
+        guard name.hasPrefix("requests-"), name.hasSuffix(".jsonl") else { return nil }
+        return UInt64(name.dropFirst(9).dropLast(6))
+    }
+
+    private func names() throws(SystemError) -> [String] {
+        try Directory.names(in: folder).filter { Self.firstSequence($0) != nil }
+    }
+
+    /// Finds the last complete record, and cuts off what a dead process left behind it.
+    private func readEnd() throws(SystemError) {
+        let opened = try File.open(path, access: .append)
+        let total = try File.facts(path).size
+        // The last MiB: longer than any record.
+        let tail = try File.read(path, limit: total, from: max(0, total - (1 << 20)))
+        let complete = tail.lastIndex(of: 0x0a).map { tail[...$0] } ?? tail[..<0]
+        size = total - (tail.count - complete.count)
+        if size != total { try opened.truncate(to: size) }
+        let last = complete.dropLast().lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
+        if let number = Self.sequence(of: Array(complete[last...])) { nextSequence = number + 1 }
+        file = consume opened
+    }
+
+    private static func sequence(of line: [UInt8]) -> UInt64? {
+        (try? JSONValue(parsing: line))?["sequence"]?.unsigned
+    }
+
+    /// Appends whole lines, which have the next `count` numbers; all of them or none.
+    func append(_ lines: [UInt8], count: UInt64) throws(SystemError) {
+        if file == nil || size >= bytesMaximum { try beginFile() }
+        do {
+            try file?.writeAll(lines)
+        } catch {
+            // A torn line must not stay: the same records are written again later.
+            do {
+                try file?.truncate(to: size)
+            } catch {
+                file = nil
+            }
+            throw error
+        }
+        size += lines.count
+        nextSequence += count
+    }
+
+    private func beginFile() throws(SystemError) {
+        let next = "\(folder)/\(Self.name(nextSequence))"
+        file = try File.open(next, access: .append, mode: 0o640)
+        path = next
+        size = try File.facts(next).size
+        let all = try names()
+        for old in all.dropLast(filesKept) { try? File.remove("\(folder)/\(old)") }
+    }
+
+    /// Moves what waits in a ring to the files. Returns how many records that were.
+    package func drain(_ ring: LogRing) throws(SystemError) -> UInt64 {
+        if let batch = ring.openBatch { return try finish(batch.end, batch.firstSequence, ring) }
+        guard ring.hasRecords else { return 0 }
+        var composer = LineComposer(nextSequence: nextSequence)
+        guard let end = ring.read(upTo: nil, bytes: 1 << 20, { composer.add($0) }) else {
+            return try giveUp(ring)
+        }
+        ring.beginBatch(end: end, firstSequence: nextSequence)
+        return try write(composer, end, ring)
+    }
+
+    /// Writes a noted batch. After a failure nothing of it is in the file, and the note is taken
+    /// back.
+    private func write(
+        _ composer: LineComposer,
+        _ end: UInt64,
+        _ ring: LogRing
+    ) throws(SystemError) -> UInt64 {
+        do {
+            try append(composer.lines, count: composer.count)
+        } catch {
+            ring.cancelBatch()
+            throw error
+        }
+        ring.finishBatch(end: end)
+        return composer.count
+    }
+
+    /// Writes what is missing of a batch that somebody had begun.
+    private func finish(
+        _ end: UInt64,
+        _ firstSequence: UInt64,
+        _ ring: LogRing
+    ) throws(SystemError) -> UInt64 {
+        // Records with numbers below `nextSequence` are in the files already.
+        let present = nextSequence > firstSequence ? nextSequence - firstSequence : 0
+        var composer = LineComposer(nextSequence: nextSequence, skipping: present)
+        guard ring.read(upTo: end, bytes: Int.max, { composer.add($0) }) == end else {
+            return try giveUp(ring)
+        }
+        try append(composer.lines, count: composer.count)
+        ring.finishBatch(end: end)
+        return composer.count
+    }
+
+    private func giveUp(_ ring: LogRing) throws(SystemError) -> UInt64 {
+        _ = ring.discardAll()
+        throw SystemError(call: "read", subject: ring.path, number: SystemError.badMessage)
+    }
+}
+
+/// Puts sequence numbers into records.
+private struct LineComposer {
+    var lines: [UInt8] = []
+    var count: UInt64 = 0
+    private var next: UInt64
+    private var toSkip: UInt64
+
+    init(nextSequence: UInt64, skipping: UInt64 = 0) {
+        next = nextSequence
+        toSkip = skipping
+    }
+
+    /// Adds the record of a ring: the time's text, then the rest of the line without its end.
+    mutating func add(_ record: Span<UInt8>) {
+        if toSkip > 0 {
+            toSkip -= 1
+            return
+        }
+        guard record.count > RequestRecord.timeBytes else { return }
+        lines.append("{\"time\":\"")
+        lines.append(record.extracting(0..<RequestRecord.timeBytes))
+        lines.append("\",\"sequence\":")
+        lines.append(decimal: next)
+        lines.append(record.extracting(RequestRecord.timeBytes..<record.count))
+        lines.append(0x0a)
+        next += 1
+        count += 1
+    }
+}
+
+/// The thread that empties the rings.
+package final class RequestLogWriter: Sendable {
+    private let isStopped = Guarded<Bool>(false)
+    private let log: EventLog
+
+    package init(log: EventLog) {
+        self.log = log
+    }
+
+    /// Asks `run` to end once the rings are empty.
+    package func stop() {
+        isStopped.withLock { $0 = true }
+        isStopped.notify()
+    }
+
+    /// Empties the rings until `stop`, then once more. Runs on a thread of its own.
+    package func run(
+        _ files: consuming sending RequestLogFiles,
+        rings: [LogRing],
+        state: HostState
+    ) {
+        var failedBefore = false
+        while true {
+            let stopping = isStopped.wait(nanoseconds: failedBefore ? 100_000_000 : 5_000_000) {
+                $0
+            }
+            let failure = Self.empty(rings, into: files)
+            if let failure, !failedBefore {
+                log.write(
+                    .error,
+                    "request_log.failing",
+                    "the request log cannot be written: \(failure); records wait in their rings"
+                )
+            }
+            if failure == nil, failedBefore {
+                log.write(
+                    .info,
+                    "request_log.healed",
+                    "the request log is written again",
+                    ["recordsLost": .number(Int(clamping: state.recordsLost))]
+                )
+            }
+            failedBefore = failure != nil
+            state.setLogFailing(failedBefore)
+            if stopping { return }
+        }
+    }
+
+    /// Empties all rings; returns why that was not possible.
+    private static func empty(_ rings: [LogRing], into files: RequestLogFiles) -> SystemError? {
+        do {
+            for ring in rings {
+                while try files.drain(ring) > 0 {}
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
+
+/// Rings on disk: `<folder>/ring-<process>-<loop>.bin`.
+package enum LogRings {
+    /// Appends to the log what a process before this one has left in its rings, and removes them.
+    ///
+    /// Returns how many records were found. A ring that cannot be read is kept under another name.
+    package static func replay(
+        folder: String,
+        into files: RequestLogFiles,
+        log: EventLog
+    ) throws(SystemError) -> UInt64 {
+        try Directory.createAll(folder, mode: 0o700)
+        var rings: [LogRing] = []
+        for name in try Directory.names(in: folder)
+        where name.hasPrefix("ring-") && name.hasSuffix(".bin") {
+            let path = "\(folder)/\(name)"
+            if let ring = try LogRing(existing: path) {
+                rings.append(ring)
+            } else {
+                try setAside(path, "it is no ring of this host's layout", log)
+            }
+        }
+        // The one batch whose writing was begun comes first: its numbers follow those in the files.
+        let open = rings.filter { $0.openBatch != nil }
+        let closed = rings.filter { $0.openBatch == nil }
+        var count: UInt64 = 0
+        for ring in open + closed {
+            count += try replay(ring, into: files, log: log)
+        }
+        return count
+    }
+
+    private static func replay(
+        _ ring: LogRing,
+        into files: RequestLogFiles,
+        log: EventLog
+    ) throws(SystemError) -> UInt64 {
+        var count: UInt64 = 0
+        do {
+            while ring.hasRecords {
+                count += try files.drain(ring)
+            }
+        } catch {
+            guard error.number == SystemError.badMessage else { throw error }
+            try setAside(ring.path, "its records are damaged from some place on", log)
+            return count
+        }
+        if ring.lost > 0 {
+            log.write(
+                .error,
+                "request_log.lost",
+                "\(ring.lost) records had found no room in \(ring.path)",
+                ["recordsLost": .number(Int(clamping: ring.lost))]
+            )
+        }
+        try File.remove(ring.path)
+        return count
+    }
+
+    private static func setAside(
+        _ path: String,
+        _ reason: String,
+        _ log: EventLog
+    ) throws(SystemError) {
+        try File.rename(path, to: "\(path).damaged")
+        log.write(.error, "request_log.damaged", "\(path): \(reason); kept as \(path).damaged")
+    }
+
+    /// Makes the rings of this process's loops.
+    package static func create(
+        folder: String,
+        count: Int,
+        bytes: Int
+    ) throws(SystemError) -> [LogRing] {
+        var rings: [LogRing] = []
+        for index in 0..<count {
+            let path = "\(folder)/ring-\(CurrentProcess.id)-\(index).bin"
+            rings.append(try LogRing(creating: path, capacity: bytes))
+        }
+        return rings
+    }
+}

@@ -1,0 +1,207 @@
+// A revision: a numbered, complete description of what is live, as it lies on the disk.
+//
+// It holds the texts of the endpoint files and what every version reference was resolved to, with
+// hashes, so that a restart serves exactly what was committed, whatever the files say by then.
+
+import Bytes
+import Deployments
+package import Endpoints
+package import JSON
+package import Platform
+
+/// One committed state.
+package struct Revision: Equatable, Sendable {
+    /// The text of one endpoint's file.
+    package struct EndpointText: Equatable, Sendable {
+        package let name: String
+        package let text: String
+
+        package init(name: String, text: String) {
+            self.name = name
+            self.text = text
+        }
+    }
+
+    /// What a reference to a deployment was resolved to.
+    package struct ResolvedVersion: Equatable, Sendable {
+        package let reference: DeploymentReference
+        package let number: Int
+        /// The hash of the plugin.
+        package let pluginHash: String
+
+        package init(reference: DeploymentReference, number: Int, pluginHash: String) {
+            self.reference = reference
+            self.number = number
+            self.pluginHash = pluginHash
+        }
+    }
+
+    package let number: Int
+    /// When it was committed.
+    package let created: String
+    /// Who committed it, such as `start by user 0`.
+    package let author: String
+    /// What changed against the revision before, a sentence each.
+    package let changes: [String]
+    /// Sorted by name.
+    package let endpoints: [EndpointText]
+    /// In the order in which the endpoints name them, each once.
+    package let versions: [ResolvedVersion]
+    /// Weights that were set while the host ran, by endpoint and split; none so far.
+    package let liveWeights: JSONValue
+
+    package init(
+        number: Int,
+        created: String,
+        author: String,
+        changes: [String],
+        endpoints: [EndpointText],
+        versions: [ResolvedVersion],
+        liveWeights: JSONValue = .object([])
+    ) {
+        self.number = number
+        self.created = created
+        self.author = author
+        self.changes = changes
+        self.endpoints = endpoints
+        self.versions = versions
+        self.liveWeights = liveWeights
+    }
+
+    /// Whether both describe the same state, whoever committed it and when.
+    package func hasSameState(as other: Revision) -> Bool {
+        endpoints == other.endpoints && versions == other.versions
+    }
+
+    /// The JSON text of the revision's file.
+    package var text: String {
+        func member(_ name: String, _ value: JSONValue) -> JSONValue.Member { .init(name, value) }
+        let value = JSONValue.object([
+            member("schemaVersion", .number("1")),
+            member("revision", .number(String(number))),
+            member("created", .string(created)),
+            member("author", .string(author)),
+            member("changes", .array(changes.map { .string($0) })),
+            member(
+                "endpoints",
+                .array(
+                    endpoints.map {
+                        .object([
+                            member("name", .string($0.name)), member("text", .string($0.text)),
+                        ])
+                    }
+                )
+            ),
+            member(
+                "versions",
+                .array(
+                    versions.map {
+                        .object([
+                            member("branch", .string($0.reference.branch)),
+                            member("name", .string($0.reference.name)),
+                            member("reference", .string($0.reference.version.description)),
+                            member("version", .number(String($0.number))),
+                            member("sha256", .string($0.pluginHash)),
+                        ])
+                    }
+                )
+            ),
+            member("liveWeights", liveWeights),
+        ])
+        return value.text + "\n"
+    }
+
+    /// Reads the text of a revision's file; the error is a sentence.
+    package init(parsing text: [UInt8]) throws(RevisionError) {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: text)
+        } catch {
+            throw RevisionError("it is not JSON: \(error)")
+        }
+        guard value["schemaVersion"]?.unsigned == 1, let number = value["revision"]?.unsigned,
+            let created = value["created"]?.string, let author = value["author"]?.string,
+            let changes = value["changes"]?.array?.compactMap(\.string),
+            let endpointValues = value["endpoints"]?.array,
+            let versionValues = value["versions"]?.array, let liveWeights = value["liveWeights"]
+        else {
+            throw RevisionError("it is no revision of schema version 1")
+        }
+        self.number = Int(clamping: number)
+        self.created = created
+        self.author = author
+        self.changes = changes
+        self.liveWeights = liveWeights
+        endpoints = endpointValues.compactMap { value in
+            guard let name = value["name"]?.string, let text = value["text"]?.string else {
+                return nil
+            }
+            return EndpointText(name: name, text: text)
+        }
+        versions = versionValues.compactMap { value in
+            guard let branch = value["branch"]?.string, let name = value["name"]?.string,
+                let reference = value["reference"]?.string.flatMap({ VersionReference($0) }),
+                let number = value["version"]?.unsigned, let hash = value["sha256"]?.string
+            else { return nil }
+            return ResolvedVersion(
+                reference: DeploymentReference(branch: branch, name: name, version: reference),
+                number: Int(clamping: number),
+                pluginHash: hash
+            )
+        }
+        guard endpoints.count == endpointValues.count, versions.count == versionValues.count else {
+            throw RevisionError("one of its endpoints or versions is incomplete")
+        }
+    }
+}
+
+/// What is wrong with a revision's file.
+package struct RevisionError: Error, Equatable, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// Revisions on disk: `<folder>/<n>.json`, and `<folder>/current`, which names the one that is
+/// live.
+package struct RevisionStore: Sendable {
+    /// The folder.
+    package let folder: String
+    private static let bytesMaximum = 1 << 30
+
+    package init(folder: String) {
+        self.folder = folder
+    }
+
+    /// The revision that was committed last; nil before the first.
+    package func current() throws -> Revision? {
+        let pointer = "\(folder)/current"
+        guard File.exists(pointer) else { return nil }
+        let text = try File.read(pointer, limit: 64)
+        guard let number = Bytes.decimal(text.prefix { $0 != 0x0a }) else {
+            throw RevisionError(
+                "\(pointer): found '\(String(decoding: text, as: UTF8.self))'; wanted the number "
+                    + "of a revision; write one of those beside it into the file"
+            )
+        }
+        return try revision(Int(number))
+    }
+
+    /// A revision by its number.
+    package func revision(_ number: Int) throws -> Revision {
+        let path = "\(folder)/\(number).json"
+        let text = try File.read(path, limit: Self.bytesMaximum)
+        do {
+            return try Revision(parsing: text)
+        } catch {
+            throw RevisionError("\(path): \(error)")
+        }
+    }
+
+    /// Writes a revision and makes it the current one: the pointer is renamed into place last.
+    package func commit(_ revision: Revision) throws(SystemError) {
+        try Directory.createAll(folder)
+        try File.writeAtomically("\(folder)/\(revision.number).json", Array(revision.text.utf8))
+        try File.writeAtomically("\(folder)/current", Array("\(revision.number)\n".utf8))
+    }
+}

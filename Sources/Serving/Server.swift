@@ -1,0 +1,239 @@
+// A running host: everything that was started, in the order in which it must be ended.
+
+import Deployments
+import EventLoop
+package import Logging
+package import Platform
+import PluginHost
+
+/// Why a host cannot start.
+package enum StartFailure: Error, CustomStringConvertible {
+    /// Files or settings are wrong; nothing was changed.
+    case configuration(String)
+    /// The machine refuses something.
+    case system(String)
+
+    /// The sentence.
+    package var description: String {
+        switch self {
+        case .configuration(let text), .system(let text): text
+        }
+    }
+}
+
+/// A host that serves until `shutDown`.
+package final class Server {
+    /// Where it listens, with the ports that the kernel chose.
+    package private(set) var addresses: [SocketAddress] = []
+    /// Lines about what is live.
+    package private(set) var report: [String] = []
+    /// The number of the revision that it serves.
+    package let revision: Int
+    /// Facts that any thread may read.
+    package let state: HostState
+
+    private let log: EventLog
+    private let snapshot: ServingSnapshot
+    private let writer: RequestLogWriter
+    private let rings: [LogRing]
+    private var mailboxes: [Mailbox<ServingLoop>] = []
+    private let acceptorMailbox: Mailbox<Acceptor>
+    private var acceptorThread: Thread?
+    private var writerThread: Thread?
+    private var loopThreads: [LoopThread] = []
+    private let loopsRunning: Guarded<Int>
+    private var lock: FileDescriptor?
+
+    /// A thread that can be kept in an array.
+    private final class LoopThread {
+        var thread: Thread?
+        init(_ thread: consuming Thread) { self.thread = consume thread }
+    }
+
+    /// Loads, replays, listens and starts to serve; or throws, and then nothing is left running.
+    package init(_ configuration: ServerConfiguration, log: EventLog) throws(StartFailure) {
+        self.log = log
+        do {
+            try Directory.createAll(configuration.state, mode: 0o700)
+            lock = try Self.lock(configuration.state)
+            let committed = try Self.commit(configuration, log)
+            snapshot = committed.snapshot
+            revision = committed.revision.number
+            report = committed.report
+            let files = try RequestLogFiles(
+                folder: configuration.logs,
+                bytesMaximum: configuration.logFileBytes,
+                filesKept: configuration.logFilesKept
+            )
+            let ringFolder = "\(configuration.state)/rings"
+            let replayed = try LogRings.replay(folder: ringFolder, into: files, log: log)
+            if replayed > 0 { report.append("replayed \(replayed) records of the request log") }
+            rings = try LogRings.create(
+                folder: ringFolder,
+                count: configuration.loops,
+                bytes: configuration.ringBytes
+            )
+            let region = try SlotRegion(count: Self.connections(configuration))
+            state = HostState(
+                configuration: configuration,
+                degraded: committed.degraded,
+                region: region
+            )
+            writer = RequestLogWriter(log: log)
+            acceptorMailbox = try Mailbox()
+            loopsRunning = Guarded(configuration.loops)
+            let sockets = try listen(configuration.listen)
+            try startWriter(files)
+            try startLoops(region)
+            try startAcceptor(region, sockets)
+        } catch let failure as CommitFailure {
+            throw .configuration(failure.description)
+        } catch let failure as StartFailure {
+            throw failure
+        } catch {
+            throw .system("\(error)")
+        }
+    }
+
+    private static func lock(_ folder: String) throws -> FileDescriptor {
+        let path = "\(folder)/lock"
+        let file = try File.open(path, access: .append, mode: 0o600)
+        guard try File.lock(file) else {
+            throw StartFailure.configuration(
+                "\(path): found a lock of another host; wanted a state folder of its own for every "
+                    + "host; end the other one or give this one another --state"
+            )
+        }
+        return file
+    }
+
+    private static func commit(
+        _ configuration: ServerConfiguration,
+        _ log: EventLog
+    ) throws -> Committed {
+        let store = DeploymentStore(root: configuration.deployments)
+        let program = try configuration.probeExecutable ?? CurrentProcess.executable()
+        let loader = DeploymentLoader(
+            store: store,
+            copies: "\(configuration.state)/plugins",
+            probe: PluginProbe(executable: program),
+            log: log
+        )
+        let committer = Committer(
+            endpointsFolder: configuration.endpoints,
+            revisions: RevisionStore(folder: "\(configuration.state)/revisions"),
+            store: store,
+            loader: loader,
+            log: log
+        )
+        return try committer.start(isStrict: configuration.isStrict)
+    }
+
+    /// Connections at once: what the descriptor limit leaves for them.
+    private static func connections(_ configuration: ServerConfiguration) -> Int {
+        let reserve = 64
+        let descriptors = CurrentProcess.raiseDescriptorLimit() - reserve
+        return max(1, min(configuration.connections, descriptors))
+    }
+
+    private func listen(_ wanted: [SocketAddress]) throws -> [CInt] {
+        var sockets: [CInt] = []
+        for address in wanted {
+            do {
+                let socket = try Socket.listen(on: address)
+                addresses.append(try Socket.localAddress(of: socket, asked: address))
+                sockets.append(socket.release())
+            } catch {
+                let advice =
+                    error.isAddressInUse
+                    ? "; end the program that listens there, or choose another --listen" : ""
+                throw StartFailure.system("listening on \(address): \(error)\(advice)")
+            }
+        }
+        return sockets
+    }
+
+    private func startWriter(_ files: sending RequestLogFiles) throws(SystemError) {
+        let (writer, rings, state) = (self.writer, self.rings, self.state)
+        let box = Guarded<RequestLogFiles?>(files)
+        writerThread = try Thread(name: "request-log") {
+            let files = box.withLock { (files: inout sending RequestLogFiles?) in
+                let taken = files
+                files = nil
+                return taken
+            }
+            if let files { writer.run(files, rings: rings, state: state) }
+        }
+    }
+
+    private func startLoops(_ region: SlotRegion) throws(SystemError) {
+        let (state, snapshot, running, log) = (self.state, self.snapshot, loopsRunning, self.log)
+        for index in 0..<state.configuration.loops {
+            let mailbox = try Mailbox<ServingLoop>()
+            mailboxes.append(mailbox)
+            let ring = rings[index]
+            let seed = UInt64.random(in: .min ... .max)
+            let thread = try Thread(name: "loop-\(index)") {
+                do {
+                    let loop = try ServingLoop(
+                        index: index,
+                        state: state,
+                        snapshot: snapshot,
+                        ring: ring,
+                        seed: seed
+                    )
+                    try loop.run(mailbox)
+                } catch {
+                    log.write(.error, "loop.failed", "an event loop has ended: \(error)")
+                }
+                running.withLock { $0 -= 1 }
+            }
+            loopThreads.append(LoopThread(thread))
+        }
+    }
+
+    private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws(SystemError) {
+        let (mailbox, loops, log) = (acceptorMailbox, mailboxes, self.log)
+        acceptorThread = try Thread(name: "accept") {
+            do {
+                let acceptor = try Acceptor(region: region, loops: loops)
+                try acceptor.run(sockets, mailbox)
+            } catch {
+                log.write(.error, "accept.failed", "accepting has ended: \(error)")
+            }
+        }
+    }
+
+    /// Ends the host: not ready, settle, stop accepting, answer what was accepted, write the log,
+    /// destroy the models.
+    ///
+    /// Returns whether everything was done within the time that draining may take.
+    package func shutDown() -> Bool {
+        let start = MonotonicClock.now()
+        state.beginDraining()
+        MonotonicClock.sleep(nanoseconds: state.configuration.settleNanoseconds)
+        acceptorMailbox.post { $0.stop() }
+        acceptorThread.take()?.join()
+        for mailbox in mailboxes { mailbox.post { $0.drain() } }
+        let limit = start + state.configuration.drainNanoseconds
+        while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit {
+            MonotonicClock.sleep(nanoseconds: 1_000_000)
+        }
+        let isComplete = loopsRunning.withLock { $0 } == 0
+        if !isComplete { for mailbox in mailboxes { mailbox.post { $0.stop() } } }
+        for loop in loopThreads { loop.thread.take()?.join() }
+        writer.stop()
+        writerThread.take()?.join()
+        for ring in rings where !ring.hasRecords { try? File.remove(ring.path) }
+        destroyModels()
+        return isComplete
+    }
+
+    private func destroyModels() {
+        for endpoint in snapshot.endpoints {
+            for split in endpoint.splits {
+                if case .model(let model) = split.backend { model.instance.destroy() }
+            }
+        }
+    }
+}

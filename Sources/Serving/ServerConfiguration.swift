@@ -1,0 +1,50 @@
+package import HTTP
+package import Platform
+
+/// How a host is set up. Every property has a default that a production host can keep.
+package struct ServerConfiguration: Sendable {
+    /// Folder of endpoint files.
+    package var endpoints = "endpoints"
+    /// Folder of the store.
+    package var deployments = "deployments"
+    /// Folder of request logs.
+    package var logs = "logs"
+    /// Folder of revisions, private copies and log rings.
+    package var state = "state"
+    /// Where clients connect.
+    package var listen: [SocketAddress] = []
+    /// Number of event loops; default: one per processor.
+    package var loops = CurrentProcess.processors
+    /// Connections at once; default: what the descriptor limit allows, at most 16,384.
+    package var connections = 16384
+    /// Limits of requests.
+    package var http = HTTPLimits()
+    /// Whether a request may name the split that answers it.
+    package var allowsForcing = true
+    /// Whether log records carry inputs and outputs.
+    package var logsPayloads = false
+    /// Whether broken endpoint files refuse the start instead of serving the last revision.
+    package var isStrict = false
+    /// Bytes of each loop's log ring.
+    package var ringBytes = 32 << 20
+    /// Bytes of a log file before the next one is begun.
+    package var logFileBytes = 256 << 20
+    /// Log files that are kept.
+    package var logFilesKept = 64
+    /// Nanoseconds to the complete head of a request, from its first byte on.
+    package var headNanoseconds: UInt64 = 10_000_000_000
+    /// Nanoseconds without a byte of a body.
+    package var bodyNanoseconds: UInt64 = 10_000_000_000
+    /// Nanoseconds without a byte of an answer being taken.
+    package var writeNanoseconds: UInt64 = 10_000_000_000
+    /// Nanoseconds that a connection may be idle.
+    package var idleNanoseconds: UInt64 = 75_000_000_000
+    /// Nanoseconds between saying "not ready" and closing the listeners.
+    package var settleNanoseconds: UInt64 = 1_000_000_000
+    /// Nanoseconds that draining may take.
+    package var drainNanoseconds: UInt64 = 30_000_000_000
+    /// The program that probes plugins; default: this one.
+    package var probeExecutable: String?
+
+    package init() {}
+}

@@ -1,0 +1,244 @@
+// One loop of the host: its thread's event loop, its connections, and the reusable memory in which
+// it builds answers. Nothing here is shared with another thread but through the mailbox.
+
+import Bytes
+import Endpoints
+import EventLoop
+import HTTP
+import JSON
+import Platform
+import PluginHost
+import Surfaces
+
+/// What a loop owns.
+final class ServingLoop {
+    let eventLoop: EventLoop
+    let state: HostState
+    let index: Int
+    private(set) var snapshot: ServingSnapshot
+    private let ring: LogRing
+    private var connections: [Int: Connection] = [:]
+    private var isDraining = false
+    private var mailboxClient: MailboxClient?
+
+    // Memory that is used again for every request.
+    var document = JSONDocument()
+    var resultDocument = JSONDocument()
+    var arguments: [Int] = []
+    var values: [JSONReference] = []
+    var subject: [UInt8] = []
+    var requestID: [UInt8] = []
+    var body: [UInt8] = []
+    var answer: [UInt8] = []
+    var fields: [UInt8] = []
+    var facts = RequestFacts()
+    let frame = CallFrame()
+    var coin: CoinGenerator
+    private var record: [UInt8] = []
+    private var recorder = RequestRecord()
+    private var dateSecond: Int64 = -1
+    private var dateText: [UInt8] = []
+    private let idPrefix: [UInt8]
+    private var idCount: UInt64 = 0
+
+    init(
+        index: Int,
+        state: HostState,
+        snapshot: ServingSnapshot,
+        ring: LogRing,
+        seed: UInt64
+    ) throws(SystemError) {
+        self.index = index
+        self.state = state
+        self.snapshot = snapshot
+        self.ring = ring
+        eventLoop = try EventLoop()
+        coin = CoinGenerator(seed: seed)
+        var prefix: [UInt8] = []
+        for shift in stride(from: UInt64(60), through: 12, by: -4) {
+            prefix.append(Hex.digit(UInt8(truncatingIfNeeded: coin.next() >> shift & 15)))
+        }
+        prefix.append(UInt8(ascii: "-"))
+        idPrefix = prefix
+        body.reserveCapacity(4096)
+        answer.reserveCapacity(4096)
+        record.reserveCapacity(4096)
+        fields.reserveCapacity(4096)
+        subject.reserveCapacity(Subject.bytesMaximum)
+        values.reserveCapacity(64)
+        arguments.reserveCapacity(64)
+    }
+
+    /// Serves until the loop is told to stop. Called on the loop's own thread.
+    func run(_ mailbox: Mailbox<ServingLoop>) throws(SystemError) {
+        let client = MailboxClient(mailbox, self)
+        mailboxClient = client
+        let token = try mailbox.withDescriptor { descriptor throws(SystemError) in
+            try eventLoop.register(descriptor, .readable, for: client)
+        }
+        try eventLoop.run()
+        mailbox.withDescriptor { eventLoop.unregister($0, token) }
+        mailboxClient = nil
+    }
+
+    // MARK: Connections
+
+    /// Takes over a connection: a new one, or one that another loop has left.
+    func adopt(_ socket: consuming FileDescriptor, slot index: Int) {
+        let slot = state.region.slot(index)
+        do {
+            let connection = try Connection(socket: socket, slot: slot, owner: self)
+            connections[index] = connection
+            connection.start(isDraining: isDraining)
+        } catch {
+            slot.life = .closed
+        }
+    }
+
+    /// Forgets a connection that has closed itself.
+    func forget(_ connection: Connection) {
+        connections[connection.slot.index] = nil
+        if isDraining, connections.isEmpty { eventLoop.stop() }
+    }
+
+    /// Answers what is here, then lets the connections go: each with its next answer, idle ones
+    /// after the settling time.
+    func drain() {
+        isDraining = true
+        if connections.isEmpty { return eventLoop.stop() }
+        for connection in connections.values { connection.beginDraining() }
+    }
+
+    /// Closes whatever is left.
+    func stop() {
+        for connection in connections.values { connection.close() }
+        eventLoop.stop()
+    }
+
+    /// Leaves everything as it is, in the middle of whatever it is, without a word to anybody: what
+    /// a crash does. Only tests call it; another loop adopts the slots.
+    func abandon() -> [(slot: Int, socket: CInt)] {
+        let left = connections.values.map { ($0.slot.index, $0.abandonSocket()) }
+        connections = [:]
+        eventLoop.stop()
+        return left
+    }
+
+    // MARK: Shared by all answers
+
+    /// The text of the `Date` field; written once a second.
+    var date: [UInt8] {
+        let now = WallTime.now()
+        if now.seconds != dateSecond {
+            dateSecond = now.seconds
+            let parts = now.parts
+            dateText = ResponseHead.date(
+                year: parts.year,
+                month: parts.month,
+                day: parts.day,
+                hour: parts.hour,
+                minute: parts.minute,
+                second: parts.second,
+                weekday: parts.weekday
+            )
+        }
+        return dateText
+    }
+
+    /// Sets the id of the request at hand: the client's own, if it is printable, or a new one.
+    func beginRequest(_ head: RequestHead?, _ text: Span<UInt8>) {
+        facts = RequestFacts()
+        requestID.removeAll(keepingCapacity: true)
+        if let given = head?.requestID {
+            let isPrintable = given.allSatisfy { text[$0] > 0x20 && text[$0] < 0x7f }
+            if isPrintable {
+                requestID.append(text.extracting(given))
+                return
+            }
+        }
+        idCount += 1
+        requestID.append(contentsOf: idPrefix)
+        requestID.append(decimal: idCount)
+    }
+
+    /// Puts head and body together in `answer`.
+    func finishAnswer(_ status: Status, closes: Bool, withBody: Bool = true) {
+        facts.status = status.rawValue
+        fields.append("X-Request-Id: ")
+        fields.append(contentsOf: requestID)
+        fields.append("\r\n")
+        answer.removeAll(keepingCapacity: true)
+        ResponseHead.write(
+            status,
+            bodyBytes: body.count,
+            date: date,
+            closes: closes,
+            fields: fields,
+            to: &answer
+        )
+        if withBody { answer.append(contentsOf: body) }
+    }
+
+    /// Leaves the record of the request at hand in the ring. Called before the answer is sent.
+    func leaveRecord(
+        key: UInt64,
+        startedAt: UInt64,
+        text: Span<UInt8>? = nil
+    ) {
+        facts.durationNanoseconds = MonotonicClock.now() &- startedAt
+        record.removeAll(keepingCapacity: true)
+        recorder.begin(facts, requestID: requestID, to: &record)
+        if facts.hasSubject {
+            record.append(",\"subjectId\":")
+            record.append(jsonString: subject.span)
+        }
+        if state.configuration.logsPayloads, let text { appendPayloads(text) }
+        record.append("}]}")
+        if !ring.append(record, key: key) {
+            ring.countLost()
+            state.countLostRecord()
+        }
+    }
+
+    /// Appends inputs and output, or, where they would make the record too long, that they are
+    /// gone.
+    private func appendPayloads(_ text: Span<UInt8>) {
+        let before = record.count
+        record.append(",\"inputs\":[")
+        for (number, argument) in arguments.enumerated() {
+            if number > 0 { record.append(UInt8(ascii: ",")) }
+            record.append(text.extracting(document.entries[argument].range))
+            if record.count > RequestRecord.bytesMaximum { break }
+        }
+        record.append("]")
+        if facts.code == nil, let split = facts.split {
+            record.append(",\"output\":")
+            if case .value(let value) = split.backend {
+                record.append(contentsOf: value)
+            } else {
+                frame.withResult { record.append($0) }
+            }
+        }
+        if record.count > RequestRecord.bytesMaximum {
+            record.removeLast(record.count - before)
+            record.append(",\"payloads\":\"dropped\"")
+        }
+    }
+}
+
+@available(*, unavailable)
+extension ServingLoop: Sendable {}
+
+/// Wakes a loop for its mailbox.
+private final class MailboxClient: LoopClient {
+    private let mailbox: Mailbox<ServingLoop>
+    private unowned let owner: ServingLoop
+
+    init(_ mailbox: Mailbox<ServingLoop>, _ owner: ServingLoop) {
+        self.mailbox = mailbox
+        self.owner = owner
+    }
+
+    func ready(_ interest: Interest) { mailbox.drain(owner) }
+    func deadlineReached(now: UInt64) {}
+}

@@ -1,0 +1,46 @@
+// Everything that a request can come to other than an answer, and what each surface makes of it.
+// This is the only place that turns a code into a status.
+
+import Bytes
+package import HTTP
+import JSON
+
+/// A stable word for a kind of failure. Codes are documented and never change their meaning.
+package enum FailureCode: String, Sendable, CaseIterable {
+    case badRequest = "bad_request"
+    case badJSON = "bad_json"
+    case badInput = "bad_input"
+    case endpointNotFound = "endpoint_not_found"
+    case backendNotFound = "backend_not_found"
+    case routeNotFound = "route_not_found"
+    case methodNotAllowed = "method_not_allowed"
+    case tooLarge = "too_large"
+    case modelFailed = "model_failed"
+    case deadlineExceeded = "deadline_exceeded"
+    case notReady = "not_ready"
+    case draining = "draining"
+
+    /// The status on the native surface. A client there sends again on 429 and 5xx, so what was
+    /// executed never answers one.
+    package var nativeStatus: Status {
+        switch self {
+        case .badRequest, .badJSON, .badInput, .modelFailed: .badRequest
+        case .endpointNotFound, .backendNotFound, .routeNotFound: .notFound
+        case .methodNotAllowed: .methodNotAllowed
+        case .tooLarge: .contentTooLarge
+        case .deadlineExceeded: .requestTimeout
+        case .notReady, .draining: .serviceUnavailable
+        }
+    }
+}
+
+/// One failure: its code, and one sentence for the client.
+package struct Failure: Error, Equatable, Sendable {
+    package let code: FailureCode
+    package let sentence: String
+
+    package init(_ code: FailureCode, _ sentence: String) {
+        self.code = code
+        self.sentence = sentence
+    }
+}

@@ -1,0 +1,108 @@
+import Deployments
+import JSON
+import Platform
+import PluginHost
+
+extension Command {
+    static let deploy = Command(
+        name: "deploy",
+        summary: "store a plugin build as the next version of a deployment",
+        usage: "deploy NAME PLUGIN.so [OPTIONS]",
+        text: """
+            Checks the file, tries it in a process of its own, and stores it with its resources
+            and settings as the next version of the deployment. A build that equals the newest
+            version is not stored again. A running host does not change until it is told to.
+            """,
+        options: folders + [
+            Option("branch", value: "NAME", "branch of the deployment (default: main)"),
+            Option("resources", value: "DIR", "folder of files that the model reads"),
+            Option("settings", value: "FILE", "JSON file that the model is made with"),
+            json,
+        ],
+        run: { arguments in
+            guard arguments.words.count == 2 else {
+                throw UsageError("wanted the deployment's name and the plugin's file")
+            }
+            let branch = arguments.value("branch") ?? "main"
+            guard let deployment = DeploymentName(branch: branch, name: arguments.words[0]) else {
+                throw UsageError(
+                    "'\(branch)/\(arguments.words[0])' is no name for a deployment; names are 1 to "
+                        + "64 of A-Z, a-z, 0-9, _, . and -, not beginning with . or -"
+                )
+            }
+            let request = DeployRequest(
+                deployment: deployment,
+                plugin: arguments.words[1],
+                resources: arguments.value("resources"),
+                settings: try settings(arguments.value("settings"))
+            )
+            let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
+            let probe = PluginProbe(executable: try CurrentProcess.executable())
+            let published = try store.publish(request, probe: probe)
+            if arguments.has("json") {
+                let value = JSONValue.object([
+                    .init("branch", .string(branch)), .init("name", .string(deployment.name)),
+                    .init("version", .number(String(published.version))),
+                    .init("new", .boolean(published.isNew)),
+                    .init("sha256", .string(published.pluginHash)),
+                ])
+                StandardStream.output(value.text + "\n")
+            } else {
+                let hash = "(sha256 \(published.pluginHash.prefix(12)))"
+                StandardStream.output(
+                    published.isNew
+                        ? "deployed \(deployment) version \(published.version) \(hash)\n"
+                        : "\(deployment) version \(published.version) \(hash) is this build\n"
+                )
+            }
+            return .success
+        }
+    )
+
+    /// The JSON text of a settings file.
+    private static func settings(_ path: String?) throws -> String {
+        guard let path else { return "{}" }
+        let bytes = try File.read(path, limit: 1 << 20)
+        do {
+            return try JSONValue(parsing: bytes).text
+        } catch {
+            throw DeploymentError("\(path): \(error); wanted a JSON value; correct the file")
+        }
+    }
+
+    static let check = Command(
+        name: "check",
+        summary: "check a plugin build as 'deploy' would, without storing it",
+        usage: "check PLUGIN.so [OPTIONS]",
+        text: """
+            Reads the file, then opens it, creates a model and destroys it in a process of its own.
+            Prints what the model says of itself.
+            """,
+        options: [
+            Option("name", value: "NAME", "name that the model is made with (default: check)"),
+            Option("resources", value: "DIR", "folder of files that the model reads"),
+            Option("settings", value: "FILE", "JSON file that the model is made with"),
+        ],
+        run: { arguments in
+            guard arguments.words.count == 1 else { throw UsageError("wanted the plugin's file") }
+            let path = arguments.words[0]
+            let bytes = try PluginProbe.readFile(path, shownAs: path)
+            let tag = try PluginTag(of: ELFFile(path: path, bytes: bytes))
+            let description = try PluginProbe(executable: CurrentProcess.executable()).run(
+                ProbeRequest(
+                    file: Path.absolute(path),
+                    shownAs: path,
+                    name: arguments.value("name") ?? "check",
+                    version: 1,
+                    settings: settings(arguments.value("settings")),
+                    resources: arguments.value("resources").map { Path.absolute($0) } ?? ""
+                )
+            )
+            StandardStream.output(
+                "\(path): fine, contract \(tag.major).\(tag.minor), built by \(tag.build)\n"
+                    + String(decoding: description, as: UTF8.self) + "\n"
+            )
+            return .success
+        }
+    )
+}

@@ -1,0 +1,73 @@
+// The program: finds the command, runs it, turns what it throws into a sentence and a status.
+
+import Bytes
+import Platform
+import PluginHost
+import Serving
+
+@main
+enum Main {
+    static func main() {
+        SignalDescriptor.ignoreBrokenPipes()
+        let line = Array(CommandLine.arguments.dropFirst())
+        if line.first == PluginProbe.verb {
+            CurrentProcess.exitNow(PluginProbe.runInChild(Array(line.dropFirst())))
+        }
+        CurrentProcess.exitNow(run(line).rawValue)
+    }
+
+    static func run(_ line: [String]) -> ExitStatus {
+        guard let verb = line.first, verb != "--help", verb != "help" else {
+            if line.isEmpty {
+                StandardStream.errors(Command.overview)
+                return .usage
+            }
+            return help(Array(line.dropFirst()))
+        }
+        let name = verb == "--version" ? "version" : verb
+        guard let command = Command.all.first(where: { $0.name == name }) else {
+            let guess = Suggestion.nearest(to: verb, in: Command.all.map(\.name))
+            let hint = guess.map { "; did you mean '\($0)'?" } ?? ""
+            StandardStream.errors(
+                "switchyard: unknown command '\(verb)'\(hint)\n"
+                    + "'switchyard --help' lists the commands\n"
+            )
+            return .usage
+        }
+        let rest = Array(line.dropFirst())
+        if rest.contains("--help") {
+            StandardStream.output(command.help)
+            return .success
+        }
+        return run(command, rest)
+    }
+
+    private static func help(_ words: [String]) -> ExitStatus {
+        if let name = words.first, let command = Command.all.first(where: { $0.name == name }) {
+            StandardStream.output(command.help)
+        } else {
+            StandardStream.output(Command.overview)
+        }
+        return .success
+    }
+
+    private static func run(_ command: Command, _ line: [String]) -> ExitStatus {
+        do {
+            return try command.run(Arguments(line, options: command.options))
+        } catch let error as UsageError {
+            StandardStream.errors(
+                "switchyard \(command.name): \(error)\n"
+                    + "usage: switchyard \(command.usage)\n"
+                    + "'switchyard \(command.name) --help' tells more\n"
+            )
+            return .usage
+        } catch let failure as StartFailure {
+            StandardStream.errors("switchyard \(command.name): \(failure)\n")
+            if case .configuration = failure { return .configuration }
+            return .failure
+        } catch {
+            StandardStream.errors("switchyard \(command.name): \(error)\n")
+            return .failure
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import EventLoop
+import Logging
+import Platform
+import Serving
+
+extension Command {
+    static let serve = Command(
+        name: "serve",
+        summary: "serve the endpoints",
+        usage: "serve [OPTIONS]",
+        text: """
+            Loads what the endpoints name, then serves predictions until SIGTERM or SIGINT, which
+            let it answer what it has accepted and exit with status 0. It prints one line for
+            everything that it has loaded and one for every address; events go to standard error
+            as JSON lines.
+            """,
+        options: folders + [
+            Option(
+                "listen",
+                value: "ADDRESS",
+                variable: "SWITCHYARD_LISTEN",
+                "127.0.0.1:8080, [::1]:8080 or unix:/path; repeatable; port 0: any free one"
+            ),
+            Option(
+                "loops",
+                value: "N",
+                variable: "SWITCHYARD_LOOPS",
+                "event loops (default: one per core)"
+            ),
+            Option(
+                "log-data",
+                value: "full|none",
+                "whether request log records carry inputs and outputs (default: none)"
+            ),
+            Option("no-force", "refuse requests that name the split which shall answer"),
+            Option("strict", "do not start when endpoint files are broken"),
+            Option(
+                "settle",
+                value: "MILLISECONDS",
+                "from 'not ready' to the end of accepting at shutdown (default: 1000)"
+            ),
+            Option(
+                "ring",
+                value: "MIB",
+                "size of each loop's log ring in MiB (default: 32)"
+            ),
+        ],
+        run: { arguments in
+            // Before the first thread, so that all of them leave the signals to this one.
+            let signals = try SignalDescriptor([15, 2])
+            guard arguments.words.isEmpty else {
+                throw UsageError("unexpected '\(arguments.words[0])'")
+            }
+            let log = EventLog()
+            let server = try Server(configuration(arguments), log: log)
+            for line in server.report { StandardStream.output(line + "\n") }
+            for address in server.addresses {
+                StandardStream.output("listening on \(address)\n")
+                if !address.isLoopback {
+                    log.write(
+                        .warning,
+                        "listen.public",
+                        "\(address) can be reached from other machines, without a key"
+                    )
+                }
+            }
+            try waitForSignal(signals)
+            return server.shutDown() ? .success : .failure
+        }
+    )
+
+    /// Reads the options of `serve`.
+    static func configuration(_ arguments: Arguments) throws(UsageError) -> ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.endpoints = arguments.value("endpoints") ?? configuration.endpoints
+        configuration.deployments = arguments.value("deployments") ?? configuration.deployments
+        configuration.logs = arguments.value("logs") ?? configuration.logs
+        configuration.state = arguments.value("state") ?? configuration.state
+        let listen = arguments.has("listen") ? arguments.all("listen") : ["127.0.0.1:8080"]
+        for text in listen {
+            guard let address = SocketAddress(text) else {
+                throw UsageError(
+                    "'--listen \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
+                )
+            }
+            configuration.listen.append(address)
+        }
+        configuration.loops = try arguments.number("loops", 1...256) ?? configuration.loops
+        switch arguments.value("log-data") {
+        case nil, "none": break
+        case "full": configuration.logsPayloads = true
+        case let other?: throw UsageError("'--log-data \(other)': wanted full or none")
+        }
+        configuration.allowsForcing = !arguments.has("no-force")
+        configuration.isStrict = arguments.has("strict")
+        if let settle = try arguments.number("settle", 0...600_000) {
+            configuration.settleNanoseconds = UInt64(settle) * 1_000_000
+        }
+        if let ring = try arguments.number("ring", 1...4096) {
+            configuration.ringBytes = ring << 20
+        }
+        return configuration
+    }
+
+    private static func waitForSignal(_ signals: borrowing SignalDescriptor) throws {
+        var epoll = try Epoll()
+        try epoll.add(signals.descriptor, .readable, token: 0)
+        while signals.next() == nil {
+            _ = try epoll.wait(milliseconds: -1)
+        }
+    }
+}
