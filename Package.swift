@@ -63,13 +63,18 @@ targets += [
     )
 ]
 
-/// The sample models: each a plugin that carries its own Swift runtime and shows two symbols.
-let samples = ["pricing_model_v1", "pricing_model_v2"]
-targets += samples.map { name in
+/// Models in Swift: each a plugin that carries its own Swift runtime and shows two symbols.
+let swiftPlugins = [
+    "pricing_model_v1": "Plugins/pricing_model_v1",
+    "pricing_model_v2": "Plugins/pricing_model_v2",
+    "codable_model": "Tests/Fixtures/codable_model",
+    "reading_model": "Tests/Fixtures/reading_model",
+]
+targets += swiftPlugins.map { name, path in
     .target(
         name: name,
         dependencies: ["ModelPlugin"],
-        path: "Plugins/\(name)",
+        path: path,
         swiftSettings: swiftSettings,
         linkerSettings: [
             .unsafeFlags([
@@ -80,9 +85,61 @@ targets += samples.map { name in
     )
 }
 
+/// Plugins in C for the tests: one that is right, and those that each do one thing wrong.
+let cPlugins = [
+    "thirty_lines": "Tests/Fixtures/thirty_lines",
+    "misfit_no_tag": "Tests/Misfits/no_tag",
+    "misfit_newer_major": "Tests/Misfits/newer_major",
+    "misfit_truncated_table": "Tests/Misfits/truncated_table",
+    "misfit_null_function": "Tests/Misfits/null_function",
+    "misfit_crash_in_constructor": "Tests/Misfits/crash_in_constructor",
+    "misfit_exit_in_constructor": "Tests/Misfits/exit_in_constructor",
+    "misfit_hang_in_create": "Tests/Misfits/hang_in_create",
+    "misfit_results": "Tests/Misfits/results",
+]
+targets += cPlugins.map { name, path in
+    .target(name: name, dependencies: ["CModelABI"], path: path, publicHeadersPath: ".")
+}
+
+/// Test targets, and what each imports beside the test support.
+let tests: [(name: String, imports: [Target.Dependency])] = [
+    ("BytesTests", ["Bytes"]),
+    ("PlatformTests", ["Platform"]),
+    ("HTTPTests", ["HTTP"]),
+    ("JSONTests", ["Bytes", "JSON"]),
+    ("YAMLTests", ["YAML"]),
+    ("DigestTests", ["Digest"]),
+    ("EndpointsTests", ["Digest", "Endpoints", "JSON", "YAML"]),
+    ("EventLoopTests", ["EventLoop", "Platform"]),
+    ("PluginHostTests", ["JSON", "Platform", "PluginHost"]),
+    ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
+    ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
+    ("ModelPluginTests", ["JSON", "ModelPlugin"]),
+    ("ServingTests", ["Endpoints", "JSON", "Logging", "Platform", "Serving"]),
+    ("ProgramTests", ["Endpoints", "JSON", "Platform"]),
+    ("TidyTests", ["Platform"]),
+]
+targets.append(.target(name: "CAllocationCount", path: "Tests/CAllocationCount"))
+targets.append(
+    .target(
+        name: "TestSupport",
+        dependencies: ["Bytes", "CAllocationCount", "JSON", "Platform"],
+        path: "Tests/TestSupport",
+        swiftSettings: swiftSettings
+    )
+)
+targets += tests.map { test in
+    .testTarget(
+        name: test.name,
+        dependencies: test.imports + ["TestSupport"],
+        swiftSettings: swiftSettings
+    )
+}
+
+let plugins = swiftPlugins.keys.sorted() + cPlugins.keys.sorted()
 let package = Package(
     name: "switchyard",
-    products: samples.map { .library(name: $0, type: .dynamic, targets: [$0]) }
+    products: plugins.map { .library(name: $0, type: .dynamic, targets: [$0]) }
         + [.executable(name: "switchyard", targets: ["switchyard"])],
     targets: targets
 )

@@ -46,6 +46,12 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
     /// The offset of the offending byte.
     public let offset: Int
 
+    /// A fault at a place.
+    public init(problem: String, offset: Int) {
+        self.problem = problem
+        self.offset = offset
+    }
+
     /// The fault and its place, in one line.
     public var description: String { "\(problem) at byte \(offset)" }
 }

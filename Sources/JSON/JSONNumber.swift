@@ -27,7 +27,14 @@ public enum JSONNumber {
     /// - Returns: how many bytes were written.
     @unsafe
     public static func write(_ number: Double, to storage: UnsafeMutablePointer<UInt8>) -> Int {
-        unsafe Int(runtimeText(storage, UInt(bytesMaximum), number, false))
+        // The function expects a buffer of zeros (the digit): it leaves a leading one unwritten.
+        let zeros: UInt64 = 0x3030_3030_3030_3030
+        for offset in stride(from: 0, to: bytesMaximum, by: 8) {
+            unsafe UnsafeMutableRawPointer(storage).storeBytes(
+                of: zeros, toByteOffset: offset, as: UInt64.self
+            )
+        }
+        return unsafe Int(runtimeText(storage, UInt(bytesMaximum), number, false))
     }
 
     /// Appends the text of a finite number; there must be room for `bytesMaximum` bytes.

@@ -1,0 +1,30 @@
+// A complete model in C: the area of a rectangle.
+#include "model_plugin.h"
+
+MODEL_PLUGIN_TAG
+
+static const char *describe(void) {
+    return "{\"inputs\": [{\"name\": \"width\", \"type\": \"number\"},"
+           " {\"name\": \"height\", \"type\": \"number\"}], \"threading\": \"concurrent\"}";
+}
+
+static model_instance *create(const model_create *arguments, model_writer *failure) {
+    return failure ? (model_instance *)arguments->source : 0;  // it keeps nothing of its own
+}
+
+static model_status predict(model_instance *instance, const model_call *call, model_writer *writer) {
+    (void)instance;
+    writer->number(writer, call->values[0].number * call->values[1].number);
+    return MODEL_OK;
+}
+
+static void destroy(model_instance *instance) { (void)instance; }
+
+static const model_plugin plugin = {
+    sizeof(model_plugin), MODEL_ABI_MAJOR, MODEL_ABI_MINOR, 0,
+    describe, create, predict, 0, 0, destroy, 0};
+
+const model_plugin *model_plugin_entry(const model_host *host) {
+    (void)host;
+    return &plugin;
+}

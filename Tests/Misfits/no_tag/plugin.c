@@ -1,0 +1,3 @@
+// Forgets the tag.
+#include "../misfit_frame.h"
+TABLE(sizeof(model_plugin), create, predict)

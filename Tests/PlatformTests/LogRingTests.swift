@@ -1,0 +1,76 @@
+import Platform
+import TestSupport
+import Testing
+
+struct LogRingTests {
+    private func read(_ ring: LogRing, upTo limit: UInt64? = nil) -> (records: [[UInt8]], end: UInt64?) {
+        var records: [[UInt8]] = []
+        let end = ring.read(upTo: limit, bytes: 1 << 20) { record in
+            var copy: [UInt8] = []
+            for index in record.indices { copy.append(record[index]) }
+            records.append(copy)
+        }
+        return (records, end)
+    }
+
+    @Test func `records come out as they went in, round after round`() throws {
+        let folder = try TemporaryFolder()
+        let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 4096)
+        var number = 0
+        for round in 0..<500 {
+            var expected: [[UInt8]] = []
+            for _ in 0..<1 + round % 5 {
+                let record = [UInt8](repeating: UInt8(number % 251), count: number * 7 % 300)
+                number += 1
+                if ring.append(record, key: UInt64(number)) { expected.append(record) }
+            }
+            let (records, end) = read(ring)
+            #expect(records == expected, "round \(round)")
+            ring.finishBatch(end: try #require(end))
+        }
+        #expect(!ring.hasRecords)
+    }
+
+    @Test func `a full ring refuses and changes nothing`() throws {
+        let folder = try TemporaryFolder()
+        let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 4096)
+        var taken = 0
+        while ring.append([UInt8](repeating: 1, count: 100), key: 1) { taken += 1 }
+        #expect(taken >= 30)
+        #expect(read(ring).records.count == taken)
+        ring.countLost()
+        #expect(ring.lost == 1)
+        #expect(!ring.append([UInt8](repeating: 1, count: 5000), key: 1), "larger than the ring")
+    }
+
+    @Test func `another opening finds the records, the note and what is beyond it`() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/ring"
+        let ring = try LogRing(creating: path, capacity: 4096)
+        for byte in 0..<5 as Range<UInt8> { #expect(ring.append([byte], key: 1)) }
+        let end = try #require(read(ring).end)
+        ring.beginBatch(end: end, firstSequence: 42)
+        #expect(ring.append([9], key: 1))
+        let other = try #require(try LogRing(existing: path))
+        #expect(other.openBatch?.end == end && other.openBatch?.firstSequence == 42)
+        #expect(read(other, upTo: end).records.count == 5)
+        #expect(read(other).records.last == [9])
+        ring.finishBatch(end: end)
+        #expect(ring.openBatch == nil)
+        #expect(read(ring).records == [[9]])
+    }
+
+    @Test func `a file that is no ring is not opened, and damaged records are noticed`() throws {
+        let folder = try TemporaryFolder()
+        let text = try folder.write("text", String(repeating: "x", count: 8192))
+        #expect(try LogRing(existing: text) == nil)
+        let path = "\(folder.path)/ring"
+        let ring = try LogRing(creating: path, capacity: 4096)
+        #expect(ring.append([1, 2, 3], key: 5))
+        var bytes = try File.read(path, limit: 1 << 20)
+        bytes[4096] = 200  // the length of the first record
+        try File.writeAtomically(path, bytes)
+        let damaged = try #require(try LogRing(existing: path))
+        #expect(read(damaged).end == nil)
+    }
+}
