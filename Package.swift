@@ -114,8 +114,14 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("PluginHostTests", ["JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
     ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
-    ("ModelPluginTests", ["JSON", "ModelPlugin"]),
-    ("ServingTests", ["Endpoints", "JSON", "Logging", "Platform", "Serving"]),
+    (
+        "ServingTests",
+        [
+            "Deployments", "Endpoints", "EventLoop", "JSON", "Logging", "Platform", "PluginHost",
+            "Serving",
+            "Surfaces",
+        ]
+    ),
     ("ProgramTests", ["Endpoints", "JSON", "Platform"]),
     ("TidyTests", ["Platform"]),
 ]

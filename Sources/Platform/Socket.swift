@@ -165,21 +165,23 @@ package enum Socket {
     }
 
     /// Receives at most `maximum` bytes and appends them. Calls `recv(2)`.
+    ///
+    /// With `waits` false nothing is waited for, whatever kind of socket it is.
     package static func receive(
         from socket: borrowing FileDescriptor,
         into buffer: inout [UInt8],
-        maximum: Int
+        maximum: Int,
+        waits: Bool = true
     ) -> IOResult {
         let number = socket.number
-        let before = buffer.count
+        let flags = waits ? 0 : CInt(MSG_DONTWAIT)
         var result = IOResult.wouldBlock
         buffer.append(addingCapacity: maximum) { output in
             unsafe output.withUnsafeMutableBufferPointer { storage, initialized in
-                result = SystemCall.move { unsafe recv(number, storage.baseAddress, maximum, 0) }
+                result = SystemCall.move { unsafe recv(number, storage.baseAddress, maximum, flags) }
                 if case .moved(let count) = result { initialized = count }
             }
         }
-        assert(buffer.count >= before)
         return result
     }
 

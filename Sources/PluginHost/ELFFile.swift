@@ -46,6 +46,7 @@ package struct ELFFile {
         self.path = path
         self.bytes = bytes
         try checkHeader()
+        try checkSections()
         try readSegments()
         try readDynamic()
         try readSymbols()
@@ -128,6 +129,14 @@ package struct ELFFile {
                 "link it with -shared (C) or as a dynamic library product (Swift)"
             )
         }
+    }
+
+    /// The table of sections stands at the end of a file, so a file that was cut lacks it.
+    private func checkSections() throws(PluginError) {
+        let table = try required(40, 8, "the header")
+        let bytes = try required(58, 2, "the header") * required(60, 2, "the header")
+        guard table != 0, bytes != 0 else { return }
+        guard let end = sum(table, bytes), end <= UInt64(self.bytes.count) else { throw truncated }
     }
 
     private mutating func readSegments() throws(PluginError) {

@@ -84,6 +84,7 @@ final class Connection: LoopClient {
         // A request that was being executed is executed again: its answer does not exist.
         word.isExecuting = false
         slot.word = word
+        noteOutput()
         closesAfterOutput = slot.flags.contains(.closeAfterOutput)
         return true
     }
@@ -385,14 +386,19 @@ final class Connection: LoopClient {
     private func advanceOutput(_ result: IOResult) -> Bool {
         guard case .moved(let count) = result else { return stall(result) }
         cursor += count
+        noteOutput()
+        return true
+    }
+
+    /// Empties the output buffer once the kernel has all of it.
+    private func noteOutput() {
         var word = slot.word
-        guard cursor == word.output else { return true }
+        guard word.output > 0, cursor == word.output else { return }
         // First "nothing is in flight", then where the next answer begins: never the other way.
         word.output = 0
         slot.word = word
         slot.outputBase &+= UInt32(truncatingIfNeeded: cursor)
         cursor = 0
-        return true
     }
 
     private func stall(_ result: IOResult) -> Bool {

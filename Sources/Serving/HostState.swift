@@ -1,7 +1,6 @@
 // What all threads of a host share: what was configured, and a few words that change.
 
-import HTTP
-import Platform
+package import Platform
 import Synchronization
 
 /// Facts about the running host that any thread may read.
@@ -12,12 +11,12 @@ package final class HostState: Sendable {
     package let configuration: ServerConfiguration
     /// Why the files are not what is served; nil when they are.
     package let degraded: String?
-    let region: SlotRegion
+    package let region: SlotRegion
     private let draining = Atomic<Bool>(false)
     private let logFailing = Atomic<Bool>(false)
     private let lostRecords = Atomic<UInt64>(0)
 
-    init(configuration: ServerConfiguration, degraded: String?, region: SlotRegion) {
+    package init(configuration: ServerConfiguration, degraded: String?, region: SlotRegion) {
         self.configuration = configuration
         self.degraded = degraded
         self.region = region

@@ -3,16 +3,16 @@
 
 import Bytes
 import Endpoints
-import EventLoop
+package import EventLoop
 import HTTP
 import JSON
-import Platform
+package import Platform
 import PluginHost
 import Surfaces
 
 /// What a loop owns.
-final class ServingLoop {
-    let eventLoop: EventLoop
+package final class ServingLoop {
+    package let eventLoop: EventLoop
     let state: HostState
     let index: Int
     private(set) var snapshot: ServingSnapshot
@@ -41,7 +41,7 @@ final class ServingLoop {
     private let idPrefix: [UInt8]
     private var idCount: UInt64 = 0
 
-    init(
+    package init(
         index: Int,
         state: HostState,
         snapshot: ServingSnapshot,
@@ -84,7 +84,7 @@ final class ServingLoop {
     // MARK: Connections
 
     /// Takes over a connection: a new one, or one that another loop has left.
-    func adopt(_ socket: consuming FileDescriptor, slot index: Int) {
+    package func adopt(_ socket: consuming FileDescriptor, slot index: Int) {
         let slot = state.region.slot(index)
         do {
             let connection = try Connection(socket: socket, slot: slot, owner: self)
@@ -94,6 +94,9 @@ final class ServingLoop {
             slot.life = .closed
         }
     }
+
+    /// How many connections there are.
+    package var connectionCount: Int { connections.count }
 
     /// Forgets a connection that has closed itself.
     func forget(_ connection: Connection) {
@@ -117,7 +120,7 @@ final class ServingLoop {
 
     /// Leaves everything as it is, in the middle of whatever it is, without a word to anybody: what
     /// a crash does. Only tests call it; another loop adopts the slots.
-    func abandon() -> [(slot: Int, socket: CInt)] {
+    package func abandon() -> [(slot: Int, socket: CInt)] {
         let left = connections.values.map { ($0.slot.index, $0.abandonSocket()) }
         connections = [:]
         eventLoop.stop()

@@ -19,7 +19,7 @@ package final class PreparedSplit: Sendable {
     package let backend: PreparedBackend
     package let text: SplitText
 
-    init(name: String, backend: PreparedBackend, text: SplitText) {
+    package init(name: String, backend: PreparedBackend, text: SplitText) {
         self.name = Array(name.utf8)
         self.backend = backend
         self.text = text
@@ -35,7 +35,7 @@ package final class PreparedEndpoint: Sendable {
     /// The bytes of the member that holds the subject; empty for a position.
     package let subjectName: [UInt8]
 
-    init(endpoint: Endpoint, splits: [PreparedSplit]) {
+    package init(endpoint: Endpoint, splits: [PreparedSplit]) {
         name = Array(endpoint.name.utf8)
         self.endpoint = endpoint
         self.splits = splits

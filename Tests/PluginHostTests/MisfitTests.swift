@@ -100,7 +100,7 @@ struct MisfitTests {
         #expect(refusal(other)?.found == "a 32-bit library")
         let program = try File.read("/bin/true", limit: 1 << 24)
         #expect(refusal(program)?.found == "an executable (it names a program interpreter)")
-        for count in [64, 100, 1000, good.count / 2] {
+        for count in [64, 100, 1000, good.count / 2, good.count - 1] {
             #expect(refusal(Array(good[..<count])) != nil, "cut at \(count)")
         }
     }

@@ -22,6 +22,8 @@ package struct Answer: Sendable {
 /// What went wrong with a connection.
 package struct ClientError: Error, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// One connection to a server.

@@ -1,0 +1,196 @@
+import JSON
+import Platform
+import Serving
+import TestSupport
+import Testing
+
+/// HTTP/1.1 as clients really speak it.
+struct ProtocolTests {
+    private static let text = """
+        schemaVersion: 1
+        backends:
+          a: {value: 1, weight: 1}
+          b: {value: 2, weight: 1}
+        experimentConfig: {subjectKey: u}
+        """
+
+    private func host(_ change: (inout ServerConfiguration) -> Void = { _ in }) throws -> LiveHost {
+        let host = try LiveHost(endpoints: ["e": Self.text])
+        change(&host.configuration)
+        try host.start()
+        return host
+    }
+
+    private func request(_ id: Int, _ more: String = "") -> String {
+        let body = "{\"data\":{\"u\":\(id)}}"
+        return "POST /v1/e HTTP/1.1\r\nHost: h\r\nX-Request-Id: r\(id)\r\n\(more)"
+            + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    }
+
+    @Test func `pipelined requests are answered in order, however many there are`() throws {
+        let host = try host()
+        let client = try host.client()
+        // Far more than a slot holds, in and out.
+        try client.send((0..<2000).map { request($0) }.joined())
+        for id in 0..<2000 {
+            #expect(try client.answer().json["requestId"]?.string == "r\(id)")
+        }
+    }
+
+    @Test func `a request that comes byte by byte is answered`() throws {
+        let host = try host()
+        let client = try host.client()
+        for byte in request(1).utf8 { try client.send([byte]) }
+        #expect(try client.answer().status == 200)
+    }
+
+    @Test func `a client that has finished sending gets its answers`() throws {
+        let host = try host()
+        let client = try host.client()
+        try client.send(request(1) + request(2))
+        client.finishSending()
+        #expect(try client.answer().json["requestId"]?.string == "r1")
+        #expect(try client.answer().json["requestId"]?.string == "r2")
+        #expect(try client.isAtEnd())
+    }
+
+    @Test func `bodies in chunks and bodies after 100 Continue are taken`() throws {
+        let host = try host()
+        let client = try host.client()
+        try client.send(
+            "POST /v1/e HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "8\r\n{\"data\":\r\n9;x=y\r\n{\"u\":\"1\"}\r\n1\r\n}\r\n0\r\nT: 1\r\n\r\n"
+        )
+        #expect(try client.answer().json["split"]?["subjectId"]?.string == "1")
+        let body = "{\"data\":{\"u\":2}}"
+        try client.send(
+            "POST /v1/e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+                + "Content-Length: \(body.utf8.count)\r\n\r\n"
+        )
+        #expect(try client.answer().status == 100)
+        try client.send(body)
+        #expect(try client.answer().json["split"]?["subjectId"]?.string == "2")
+    }
+
+    @Test(arguments: [false, true])
+    func `a body of a mebibyte is taken and the connection goes on`(isChunked: Bool) throws {
+        let host = try host()
+        let client = try host.client()
+        let body = "{\"data\":{\"u\":7,\"x\":\"\(String(repeating: "x", count: 1 << 20))\"}}"
+        let head = "POST /v1/e HTTP/1.1\r\nHost: h\r\n"
+        for _ in 0..<3 {
+            if isChunked {
+                var text = "\(head)Transfer-Encoding: chunked\r\n\r\n"
+                var rest = Substring(body)
+                while !rest.isEmpty {
+                    let part = rest.prefix(50_000)
+                    rest = rest.dropFirst(50_000)
+                    text += "\(String(part.utf8.count, radix: 16))\r\n\(part)\r\n"
+                }
+                try client.send(text + "0\r\n\r\n" + request(8))
+            } else {
+                try client.send("\(head)Content-Length: \(body.utf8.count)\r\n\r\n\(body)" + request(8))
+            }
+            #expect(try client.answer().json["split"]?["subjectId"]?.string == "7")
+            #expect(try client.answer().json["split"]?["subjectId"]?.string == "8")
+        }
+    }
+
+    @Test(arguments: [
+        ("GET / HTTP/1.1\n\n", 400, "LF without CR"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "no Host"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "two Host"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "two Content"),
+        ("GET /\(String(repeating: "a", count: 9000)) HTTP/1.1\r\n", 414, "request line"),
+        ("GET / HTTP/1.1\r\nA: \(String(repeating: "a", count: 17000))\r\n", 431, "header fields"),
+        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "HTTP/1.0 and HTTP/1.1"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br\r\n\r\n", 501, "chunked"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", 417, "100-continue"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 33554433\r\n\r\n", 413, "at most 33554432"),
+    ])
+    func `a framing fault is answered, and then the connection ends`(
+        text: String,
+        status: Int,
+        sentence: String
+    ) throws {
+        let host = try host()
+        let client = try host.client()
+        try client.send(text + String(repeating: "more ", count: 2000))
+        let answer = try client.answer()
+        #expect(answer.status == status)
+        #expect(answer.field("connection") == "close")
+        #expect(answer.json["error"]?.string?.contains(sentence) == true, "\(answer.text)")
+        client.finishSending()
+        #expect(try client.isAtEnd())
+    }
+
+    @Test func `HTTP/1.0 and Connection close end the connection after the answer`() throws {
+        let host = try host()
+        for head in ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"] {
+            let client = try host.client()
+            try client.send("GET /health/live \(head)\r\n")
+            let answer = try client.answer()
+            #expect(answer.status == 200 && answer.field("connection") == "close")
+            #expect(try client.isAtEnd())
+        }
+    }
+
+    @Test func `slow heads and bodies get 408, idle connections end in silence`() throws {
+        let host = try host { configuration in
+            configuration.headNanoseconds = 50_000_000
+            configuration.bodyNanoseconds = 50_000_000
+            configuration.idleNanoseconds = 50_000_000
+        }
+        let head = try host.client()
+        try head.send("POST /v1/e HT")
+        let body = try host.client()
+        try body.send("POST /v1/e HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{")
+        let idle = try host.client()
+        for client in [head, body] {
+            let answer = try client.answer()
+            #expect(answer.status == 408 && answer.json["code"]?.string == "deadline_exceeded")
+        }
+        #expect(try idle.isAtEnd())
+    }
+
+    @Test func `a client that does not read is let go, and others are served`() throws {
+        let host = try host { $0.writeNanoseconds = 200_000_000 }
+        let slow = try host.client()
+        // Answers pile up until the kernel takes no more of them.
+        let burst = (0..<100).map { request($0) }.joined()
+        var isLetGo = false
+        for _ in 0..<2000 {
+            do { try slow.send(burst) } catch {
+                isLetGo = true
+                break
+            }
+            if (try? host.client().call("GET", "/health/live"))?.status != 200 {
+                Issue.record("another client is not served")
+            }
+        }
+        #expect(isLetGo)
+    }
+
+    @Test func `IPv6 and Unix sockets are served`() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/socket"
+        let host = try host { configuration in
+            configuration.listen = [.unix(path)]
+            if let address = SocketAddress("[::1]:0") { configuration.listen.append(address) }
+        }
+        for address in host.server?.addresses ?? [] {
+            #expect(try Client(address).call("GET", "/health/live").status == 200)
+        }
+        #expect(host.server?.addresses.count == 2)
+    }
+
+    @Test func `more connections than slots wait until one is free`() throws {
+        let host = try host { $0.connections = 4 }
+        var clients = try (0..<4).map { _ in try host.client() }
+        for client in clients { #expect(try client.call("GET", "/health/live").status == 200) }
+        let waiting = try host.client()
+        try waiting.request("GET", "/health/live")
+        clients.removeLast()
+        #expect(try waiting.answer().status == 200)
+    }
+}
