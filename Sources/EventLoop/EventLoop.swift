@@ -28,8 +28,8 @@ package final class EventLoop {
         var generation: UInt32
         /// When the client wants to be told, or `never`.
         var deadline: UInt64
-        /// Whether `deadlines` holds an item for this entry.
-        var isQueued: Bool
+        /// The time of the earliest item that `deadlines` holds for this entry, or `never`.
+        var queued: UInt64
     }
 
     /// A deadline that never comes.
@@ -61,7 +61,7 @@ package final class EventLoop {
         } else {
             index = entries.count
             entries.append(
-                Entry(client: client, generation: 0, deadline: Self.never, isQueued: false)
+                Entry(client: client, generation: 0, deadline: Self.never, queued: Self.never)
             )
         }
         let token = LoopToken(index: index, generation: entries[index].generation)
@@ -96,11 +96,12 @@ package final class EventLoop {
 
     /// Sets when the client is told that its moment has come; `never` takes it back.
     ///
-    /// Costs a store as long as deadlines move into the future, which they do with every request.
+    /// Costs a store as long as deadlines move into the future, which they do with every request:
+    /// an item that comes up too early is queued again.
     package func setDeadline(_ deadline: UInt64, _ token: LoopToken) {
         entries[token.index].deadline = deadline
-        if deadline != Self.never, !entries[token.index].isQueued {
-            entries[token.index].isQueued = true
+        if deadline < entries[token.index].queued {
+            entries[token.index].queued = deadline
             deadlines.insert(Deadlines.Item(time: deadline, index: token.index))
         }
     }
@@ -137,14 +138,16 @@ package final class EventLoop {
     }
 
     private func tell(_ item: Deadlines.Item) {
-        entries[item.index].isQueued = false
+        // Not the earliest item of its entry any more: an earlier one took its place.
+        guard entries[item.index].queued == item.time else { return }
+        entries[item.index].queued = Self.never
         let deadline = entries[item.index].deadline
         guard deadline != Self.never, let client = entries[item.index].client else { return }
         if deadline <= now {
             entries[item.index].deadline = Self.never
             client.deadlineReached(now: now)
         } else {
-            entries[item.index].isQueued = true
+            entries[item.index].queued = deadline
             deadlines.insert(Deadlines.Item(time: deadline, index: item.index))
         }
     }

@@ -31,7 +31,9 @@ public enum JSONNumber {
         let zeros: UInt64 = 0x3030_3030_3030_3030
         for offset in stride(from: 0, to: bytesMaximum, by: 8) {
             unsafe UnsafeMutableRawPointer(storage).storeBytes(
-                of: zeros, toByteOffset: offset, as: UInt64.self
+                of: zeros,
+                toByteOffset: offset,
+                as: UInt64.self
             )
         }
         return unsafe Int(runtimeText(storage, UInt(bytesMaximum), number, false))

@@ -178,7 +178,9 @@ package enum Socket {
         var result = IOResult.wouldBlock
         buffer.append(addingCapacity: maximum) { output in
             unsafe output.withUnsafeMutableBufferPointer { storage, initialized in
-                result = SystemCall.move { unsafe recv(number, storage.baseAddress, maximum, flags) }
+                result = SystemCall.move {
+                    unsafe recv(number, storage.baseAddress, maximum, flags)
+                }
                 if case .moved(let count) = result { initialized = count }
             }
         }

@@ -23,7 +23,8 @@ struct BytesTests {
     }
 
     @Test(arguments: [
-        ("wieght", "weight"), ("weigth", "weight"), ("depolyment", "deployment"), ("valeu", "value"),
+        ("wieght", "weight"), ("weigth", "weight"), ("depolyment", "deployment"),
+        ("valeu", "value"),
     ])
     func `a mistyped word finds the one that was meant`(typed: String, meant: String) {
         #expect(Suggestion.nearest(to: typed, in: ["deployment", "value", "weight"]) == meant)

@@ -39,7 +39,9 @@ struct AssignmentTests {
         number: Double
     ) {
         let found = Assigner.fraction(
-            experiment: experiment, arm: arm, subject: Array(subject.utf8)
+            experiment: experiment,
+            arm: arm,
+            subject: Array(subject.utf8)
         )
         #expect(found == number)
     }
@@ -49,14 +51,16 @@ struct AssignmentTests {
     ])
     func `the published subjects go to the published splits`(subject: String, name: String) {
         let (assigner, splits) = assigner(
-            "pricing_optimizer", ["control": 1, "experiment": 3]
+            "pricing_optimizer",
+            ["control": 1, "experiment": 3]
         )
         #expect(split(assigner, splits, subject) == name)
     }
 
     @Test func `a hundred thousand subjects divide as published`() {
         let (assigner, splits) = assigner(
-            "pricing_optimizer", ["control": 1, "experiment": 3]
+            "pricing_optimizer",
+            ["control": 1, "experiment": 3]
         )
         var counts = [0, 0]
         for number in 0..<100_000 {
@@ -128,7 +132,8 @@ struct SubjectTests {
 
     @Test(arguments: [
         ("\"123\"", "123"), ("123", "123"), ("123.0", "123"), ("1.23e2", "123"), ("1.23E+2", "123"),
-        ("12300e-2", "123"), ("-0", "0"), ("-0.0", "0"), ("0", "0"), ("0e999999", "0"), ("-5.0", "-5"),
+        ("12300e-2", "123"), ("-0", "0"), ("-0.0", "0"), ("0", "0"), ("0e999999", "0"),
+        ("-5.0", "-5"),
         ("9007199254740993", "9007199254740993"), ("\" 123\"", " 123"), ("\"ABC\"", "ABC"),
         ("\"é\"", "é"), ("\"\\u0065\\u0301\"", "e\u{301}"), ("1e20", "100000000000000000000"),
         ("\"a\\n\\\"b\"", "a\n\"b"), ("100e-2", "1"), ("0.1e1", "1"), ("1.000", "1"),
@@ -138,7 +143,8 @@ struct SubjectTests {
     }
 
     @Test(arguments: [
-        "12.5", "1e400", "true", "false", "null", "\"\"", "[]", "{}", "[1]", "1.5e0", "1e-1", "1e22",
+        "12.5", "1e400", "true", "false", "null", "\"\"", "[]", "{}", "[1]", "1.5e0", "1e-1",
+        "1e22",
         "123e-400", "1e999999999999",
     ])
     func `a value that names nobody is no subject`(json: String) throws {

@@ -48,7 +48,9 @@ struct EndpointFileTests {
             endpoint.splits[1].backend
                 == .deployment(
                     DeploymentReference(
-                        branch: "main", name: "pricing_model_v2", version: .number(3)
+                        branch: "main",
+                        name: "pricing_model_v2",
+                        version: .number(3)
                     )
                 )
         )
@@ -68,7 +70,8 @@ struct EndpointFileTests {
         text: String,
         key: SubjectKey
     ) throws {
-        let file = "schemaVersion: 1\nbackends: {a: {value: 1}}\n"
+        let file =
+            "schemaVersion: 1\nbackends: {a: {value: 1}}\n"
             + "experimentConfig: {subjectKey: \(text)}\n"
         guard case .endpoint(let endpoint) = read(file) else {
             Issue.record("\(errors(file))")
@@ -104,18 +107,23 @@ struct EndpointFileTests {
             """
         let marks = errors(text).map { $0.split(separator: " ").first.map(String.init) ?? "" }
         #expect(
-            marks == [1, 3, 4, 5, 6, 7, 8].enumerated().map { index, line in
-                let column = [16, 3, 25, 38, 3, 14, 1][index]
-                return "endpoints/pricing_optimizer.yaml:\(line):\(column):"
-            }
+            marks
+                == [1, 3, 4, 5, 6, 7, 8].enumerated().map { index, line in
+                    let column = [16, 3, 25, 38, 3, 14, 1][index]
+                    return "endpoints/pricing_optimizer.yaml:\(line):\(column):"
+                }
         )
     }
 
     @Test(arguments: [
         ("", "the file is empty"), ("[]", "an endpoint's file is a mapping; found a list"),
-        ("schemaVersion: 1\n", "'backends' is missing"), ("backends: {a: {value: 1}}\n", "'schemaVersion'"),
+        ("schemaVersion: 1\n", "'backends' is missing"),
+        ("backends: {a: {value: 1}}\n", "'schemaVersion'"),
         ("schemaVersion: 1\nbackends: {}\n", "'backends' is a mapping; wanted a mapping of splits"),
-        ("schemaVersion: 1\nbackends: {a: {value: 1, weight: 0}}\n", "every split has the weight 0"),
+        (
+            "schemaVersion: 1\nbackends: {a: {value: 1, weight: 0}}\n",
+            "every split has the weight 0"
+        ),
         ("schemaVersion: 1\nbackends: {a: {value: .inf}}\n", "a number that JSON cannot write"),
         ("schemaVersion: 1\nbackends: {a: {value: 1, weight: .nan}}\n", "the weight of split 'a'"),
         ("schemaVersion: 1\nbackends: {a: {value: 1, weight: '1'}}\n", "the weight of split 'a'"),
@@ -158,7 +166,8 @@ struct NamesTests {
     }
 
     @Test(arguments: [
-        "", ".", "..", "-a", ".a", "a/b", "a b", "a\u{0}", "é", "a%2e", String(repeating: "a", count: 65),
+        "", ".", "..", "-a", ".a", "a/b", "a b", "a\u{0}", "é", "a%2e",
+        String(repeating: "a", count: 65),
     ])
     func `what could lead out of a folder is no name`(name: String) {
         #expect(!Names.isName(name))
@@ -175,7 +184,9 @@ struct NamesTests {
 
     @Test func `branches are names joined by slashes`() {
         #expect(Names.isBranch("main") && Names.isBranch("team/alice/x.1"))
-        for text in ["", "/", "a/", "/a", "a//b", "a/../b", "a~b"] { #expect(!Names.isBranch(text)) }
+        for text in ["", "/", "a/", "/a", "a//b", "a/../b", "a~b"] {
+            #expect(!Names.isBranch(text))
+        }
         #expect(Names.folder(ofBranch: "a/b") == "a~b")
         #expect(Names.branch(ofFolder: "a~b") == "a/b")
     }

@@ -4,7 +4,8 @@ import Testing
 
 struct ModelDescriptionTests {
     @Test func `a description is read with its defaults`() throws {
-        let text = #"{"inputs":[{"name":"a","type":"number"},{"name":"b","type":"json","required":false}]}"#
+        let text =
+            #"{"inputs":[{"name":"a","type":"number"},{"name":"b","type":"json","required":false}]}"#
         let description = try ModelDescription(json: Array(text.utf8))
         #expect(
             description.inputs == [
@@ -18,7 +19,8 @@ struct ModelDescriptionTests {
 
     @Test(arguments: [
         ("[]", "not an object"), ("{", "not JSON"), (#"{"input":[]}"#, "unknown member \"input\""),
-        (#"{"threading":"none"}"#, "no such word"), (#"{"inputs":[{"type":"number"}]}"#, "without \"name\""),
+        (#"{"threading":"none"}"#, "no such word"),
+        (#"{"inputs":[{"type":"number"}]}"#, "without \"name\""),
         (#"{"inputs":[{"name":"a","type":"int"}]}"#, "no type"),
         (#"{"inputs":[{"name":"a","type":"json"},{"name":"a","type":"json"}]}"#, "twice"),
     ])
@@ -63,7 +65,10 @@ struct InputBindingTests {
         ("{}", "the input \"price\" is missing"),
         (#"{"price":"1"}"#, "the input \"price\" is a string; the model wants a number"),
         (#"{"price":null}"#, "the input \"price\" is null; the model wants a number"),
-        (#"{"price":1,"category":5}"#, "the input \"category\" is a number; the model wants a string"),
+        (
+            #"{"price":1,"category":5}"#,
+            "the input \"category\" is a number; the model wants a string"
+        ),
         (
             "[1]",
             "the model takes an object with the members \"price\", \"category\", \"gift\""

@@ -91,6 +91,21 @@ struct EventLoopTests {
         #expect(taken.deadlines.isEmpty)
     }
 
+    @Test func `a deadline that moves nearer comes earlier, and once`() throws {
+        let loop = try EventLoop()
+        let pair = try Socket.pair()
+        let recorder = Recorder()
+        let token = try loop.register(pair.one, .readable, for: recorder)
+        let start = MonotonicClock.now()
+        loop.setDeadline(start + 60_000_000_000, token)
+        loop.setDeadline(start + 20_000_000, token)
+        loop.setDeadline(start + 1_000_000, token)
+        while MonotonicClock.now() < start + 100_000_000 {
+            try loop.turn(millisecondsMaximum: 10)
+        }
+        #expect(recorder.deadlines.count == 1)
+    }
+
     @Test func `jobs from many threads all reach the owner, each thread's in order`() throws {
         final class Owner { var seen: [[Int]] = [[], [], [], []] }
         let owner = Owner()

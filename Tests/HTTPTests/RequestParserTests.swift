@@ -58,7 +58,8 @@ struct RequestParserTests {
         "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
         "GET / HTTP/1.1\r\n: a\r\nHost: a\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "GET /\r\nHost: a\r\n\r\n", "GET / HTTP/1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "GET /\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1\r\nHost: a\r\n\r\n",
         "G{T / HTTP/1.1\r\nHost: a\r\n\r\n", " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET a HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\u{7f} HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX: a\u{0}b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
@@ -70,7 +71,8 @@ struct RequestParserTests {
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ])
     func `ambiguous framing is refused with 400`(text: String) {
         let fault = #expect(throws: HTTPFault.self) { try parse(text) }
@@ -94,7 +96,9 @@ struct RequestParserTests {
         limits.headerBytes = 200
         limits.headerCount = 3
         // "GET /…␠HTTP/1.1\r\n" has 16 bytes beside the path's letters; the LF is not counted.
-        let line = { (n: Int) in "GET /\(String(repeating: "a", count: n)) HTTP/1.1\r\nHost: a\r\n\r\n" }
+        let line = { (n: Int) in
+            "GET /\(String(repeating: "a", count: n)) HTTP/1.1\r\nHost: a\r\n\r\n"
+        }
         #expect(throws: Never.self) { try parse(line(85), limits: limits) }
         #expect(throws: HTTPFault.self) { try parse(line(86), limits: limits) }
         let block = { (n: Int) in
@@ -104,7 +108,9 @@ struct RequestParserTests {
         #expect(throws: HTTPFault.self) { try parse(block(200), limits: limits) }
         let three = "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\n"
         #expect(throws: Never.self) { try parse(three + "\r\n", limits: limits) }
-        let fault = #expect(throws: HTTPFault.self) { try parse(three + "C: 3\r\n\r\n", limits: limits) }
+        let fault = #expect(throws: HTTPFault.self) {
+            try parse(three + "C: 3\r\n\r\n", limits: limits)
+        }
         #expect(fault?.status == .headerFieldsTooLarge)
     }
 
@@ -130,7 +136,8 @@ struct RequestParserTests {
     }
 
     @Test func `fields that this server reads are found whatever their case`() throws {
-        let text = "POST / HTTP/1.1\r\nHOST: a\r\nx-Request-ID: abc\r\nexpect: 100-Continue\r\n"
+        let text =
+            "POST / HTTP/1.1\r\nHOST: a\r\nx-Request-ID: abc\r\nexpect: 100-Continue\r\n"
             + "X-SWITCHYARD-FORCE-BACKEND:  control \r\n\r\n"
         let head = try head(text)
         let bytes = Array(text.utf8)

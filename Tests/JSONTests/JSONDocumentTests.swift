@@ -21,7 +21,8 @@ struct JSONDocumentTests {
     @Test(arguments: [
         "", " ", "01", "-", "1.", ".5", "1e", "+1", "1 2", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}",
         "{\"a\"}", "{\"a\":}", "[", "{", "]", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"",
-        "\"\\udc00\"", "\"\\ud800\\u0041\"", "tru", "nul", "True", "NaN", "Infinity", "'a'", "\"\t\"",
+        "\"\\udc00\"", "\"\\ud800\\u0041\"", "tru", "nul", "True", "NaN", "Infinity", "'a'",
+        "\"\t\"",
         "\"\u{0}\"", "\u{feff}1", "[1 2]", "{\"a\":1 \"b\":2}", "//c\n1", "1 /*c*/", "[1]]",
         "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
     ])
@@ -30,7 +31,8 @@ struct JSONDocumentTests {
     }
 
     @Test(arguments: [
-        [0xc0, 0x80], [0xc1, 0xbf], [0xe0, 0x80, 0x80], [0xed, 0xa0, 0x80], [0xf0, 0x80, 0x80, 0x80],
+        [0xc0, 0x80], [0xc1, 0xbf], [0xe0, 0x80, 0x80], [0xed, 0xa0, 0x80],
+        [0xf0, 0x80, 0x80, 0x80],
         [0xf4, 0x90, 0x80, 0x80], [0xf5, 0x80, 0x80, 0x80], [0x80], [0xff], [0xe2, 0x82], [0xc3],
     ])
     func `bytes that are not UTF-8 are refused`(bytes: [UInt8]) {
@@ -110,7 +112,8 @@ struct JSONDocumentTests {
     }
 
     @Test(arguments: [
-        42.5, 0.1, 1e22, Double.leastNonzeroMagnitude, -0.0, 1e16, 0.7443754331247424, 123_456_789.123, 1.7976931348623157e308,
+        42.5, 0.1, 1e22, Double.leastNonzeroMagnitude, -0.0, 1e16, 0.7443754331247424,
+        123_456_789.123, 1.7976931348623157e308,
     ])
     func `a number's text reads back as the same number`(number: Double) {
         var bytes: [UInt8] = []

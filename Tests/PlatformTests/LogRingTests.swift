@@ -3,7 +3,10 @@ import TestSupport
 import Testing
 
 struct LogRingTests {
-    private func read(_ ring: LogRing, upTo limit: UInt64? = nil) -> (records: [[UInt8]], end: UInt64?) {
+    private func read(
+        _ ring: LogRing,
+        upTo limit: UInt64? = nil
+    ) -> (records: [[UInt8]], end: UInt64?) {
         var records: [[UInt8]] = []
         let end = ring.read(upTo: limit, bytes: 1 << 20) { record in
             var copy: [UInt8] = []

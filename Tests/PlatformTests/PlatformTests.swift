@@ -3,12 +3,16 @@ import TestSupport
 import Testing
 
 struct AddressTests {
-    @Test(arguments: ["127.0.0.1:8080", "0.0.0.0:0", "[::1]:80", "[2001:db8::1]:65535", "unix:/run/x"])
+    @Test(arguments: [
+        "127.0.0.1:8080", "0.0.0.0:0", "[::1]:80", "[2001:db8::1]:65535", "unix:/run/x",
+    ])
     func `an address is read and written back`(text: String) {
         #expect(SocketAddress(text)?.description == text)
     }
 
-    @Test(arguments: ["", "8080", "localhost:80", "1.2.3:80", "1.2.3.4:65536", "[::1]", "unix:", "1.2.3.4:x"])
+    @Test(arguments: [
+        "", "8080", "localhost:80", "1.2.3:80", "1.2.3.4:65536", "[::1]", "unix:", "1.2.3.4:x",
+    ])
     func `what is no address is refused`(text: String) {
         #expect(SocketAddress(text) == nil)
     }
@@ -36,7 +40,9 @@ struct ClockTests {
     ])
     func `seconds become a date of the calendar`(seconds: Int64, text: String) {
         let p = WallTime(microseconds: seconds * 1_000_000).parts
-        #expect("\(p.year)-\(p.month)-\(p.day) \(p.hour):\(p.minute):\(p.second) \(p.weekday)" == text)
+        #expect(
+            "\(p.year)-\(p.month)-\(p.day) \(p.hour):\(p.minute):\(p.second) \(p.weekday)" == text
+        )
     }
 
     @Test func `the monotonic clock does not go back`() {

@@ -22,7 +22,11 @@ struct MisfitTests {
 
     private func probe(_ plugin: String, seconds: Double = 30) throws -> PluginError? {
         let request = ProbeRequest(
-            file: try Built.plugin(plugin), shownAs: "x.so", name: "n", version: 1, settings: "{}",
+            file: try Built.plugin(plugin),
+            shownAs: "x.so",
+            name: "n",
+            version: 1,
+            settings: "{}",
             resources: ""
         )
         let probe = PluginProbe(executable: try Built.program, secondsMaximum: seconds)
@@ -55,7 +59,9 @@ struct MisfitTests {
         bytes[18] = 0xf3  // EM_RISCV
         bytes[19] = 0
         #expect(
-            refusal(bytes)?.description.hasPrefix("x.so: found code for machine 243; wanted code for")
+            refusal(bytes)?.description.hasPrefix(
+                "x.so: found code for machine 243; wanted code for"
+            )
                 == true
         )
     }
@@ -65,7 +71,7 @@ struct MisfitTests {
         ("misfit_null_function", "found a table without predict; wanted every required function"),
         (
             "misfit_crash_in_constructor",
-            "found a build that was ended by signal 11 (Segmentation fault) while it was opened"
+            "found a build that was ended by signal 6 (Aborted) while it was opened"
         ),
         (
             "misfit_exit_in_constructor",
@@ -115,7 +121,9 @@ struct MisfitTests {
             let table = Int(bytes[32]) | Int(bytes[33]) << 8
             for index in 0..<Int(bytes[56]) {
                 let at = table + index * 56
-                let kind = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[at + $1]) << UInt32(8 * $1) }
+                let kind = (0..<4).reduce(UInt32(0)) {
+                    $0 | UInt32(bytes[at + $1]) << UInt32(8 * $1)
+                }
                 if kind == type { bytes[at + 4] = flag }
             }
             #expect(refusal(bytes)?.found == found)

@@ -9,14 +9,22 @@ private struct Model {
     let instance: ModelInstance
     let frame = CallFrame()
 
-    init(_ plugin: String, settings: String = "{}", log: @escaping PluginLogSink = { _, _, _ in })
+    init(
+        _ plugin: String,
+        settings: String = "{}",
+        log: @escaping PluginLogSink = { _, _, _ in }
+    )
         throws
     {
         let path = try Built.plugin(plugin)
         let bytes = try File.read(path, limit: 1 << 28)
         instance = try ModelInstance(
-            plugin: Plugin(path: path, bytes: bytes, shownAs: path), name: "n", version: 3,
-            settings: settings, resources: "", log: log
+            plugin: Plugin(path: path, bytes: bytes, shownAs: path),
+            name: "n",
+            version: 3,
+            settings: settings,
+            resources: "",
+            log: log
         )
     }
 
@@ -30,7 +38,11 @@ private struct Model {
             values.append(JSONReference(kind: kind, flag: flag, start: start, end: text.count))
         }
         let end = instance.predict(
-            values, in: text.span, requestID: Array("id".utf8).span, deadline: 0, frame: frame
+            values,
+            in: text.span,
+            requestID: Array("id".utf8).span,
+            deadline: 0,
+            frame: frame
         )
         switch end {
         case .failed(let status, let message): return "\(status): \(message)"
@@ -50,13 +62,15 @@ struct ModelInstanceTests {
         #expect(model.ask([(.number, "6"), (.number, "7.5")]) == "45.0")
         #expect(model.ask([(.number, "-0.125"), (.number, "8")]) == "-1.0")
         let source = try File.read(
-            "\(Built.repository)/Tests/Fixtures/thirty_lines/plugin.c", limit: 10_000
+            "\(Built.repository)/Tests/Fixtures/thirty_lines/plugin.c",
+            limit: 10_000
         )
         #expect(source.split(separator: 0x0a, omittingEmptySubsequences: false).count - 1 == 30)
     }
 
     @Test(arguments: [
-        "0", "1", "-1.5", "123456789012345", "0.1", "1234567890123456", "0.30000000000000004", "1e5",
+        "0", "1", "-1.5", "123456789012345", "0.1", "1234567890123456", "0.30000000000000004",
+        "1e5",
         "-2.5E-3", "9007199254740993", "1.7976931348623157e308", "0.7443754331247424", "5e-324",
     ])
     func `a number reaches the model as the nearest double`(text: String) throws {
@@ -71,7 +85,8 @@ struct ModelInstanceTests {
             answer == #"{"number":2.5,"maybe":-1.0,"length":3.0,"flag":false,"list":[1.0,"two"]}"#
         )
         let escaped = model.ask(
-            [(.number, "1"), (.number, "7"), (.string, #"\u00e9\n\"x\""#), (.boolean, "")], flag: true
+            [(.number, "1"), (.number, "7"), (.string, #"\u00e9\n\"x\""#), (.boolean, "")],
+            flag: true
         )
         #expect(
             escaped == #"{"number":1.0,"maybe":7.0,"length":6.0,"flag":true,"list":[1.0,"two"]}"#
@@ -105,7 +120,9 @@ struct ModelInstanceTests {
     @Test func `a result of a hundred million bytes is refused and a large one is kept`() throws {
         let model = try Model("misfit_results")
         #expect(model.ask([(.json, "5000000")]).utf8.count == 5_000_002)
-        #expect(model.ask([(.json, "100000000")]).hasPrefix("internalError: the model wrote 1000000"))
+        #expect(
+            model.ask([(.json, "100000000")]).hasPrefix("internalError: the model wrote 1000000")
+        )
     }
 
     @Test func `a model's log lines carry its name and version`() throws {
@@ -150,7 +167,10 @@ struct ModelInstanceTests {
             let values: [(JSONReferenceKind, String)] =
                 plugin == "thirty_lines"
                 ? [(.number, "0.7443754331247424"), (.number, "1")]
-                : [(.number, "0.7443754331247424"), (.absent, ""), (.string, "abc"), (.boolean, "")]
+                : [
+                    (.number, "0.7443754331247424"), (.absent, ""), (.string, "abc"),
+                    (.boolean, ""),
+                ]
             var text: [UInt8] = []
             var references: [JSONReference] = []
             for (kind, part) in values {
@@ -163,7 +183,11 @@ struct ModelInstanceTests {
             let id = Array("id".utf8)
             let count = AllocationCount.during(calls: 1000) {
                 _ = model.instance.predict(
-                    references, in: text.span, requestID: id.span, deadline: 0, frame: model.frame
+                    references,
+                    in: text.span,
+                    requestID: id.span,
+                    deadline: 0,
+                    frame: model.frame
                 )
             }
             #expect(count == 0 || count == nil, "\(plugin)")

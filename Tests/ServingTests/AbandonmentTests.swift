@@ -6,10 +6,12 @@ import Surfaces
 import TestSupport
 import Testing
 
-/// A loop is abandoned in the middle of an exchange, and another loop finishes it from the slot alone.
+/// A loop is abandoned in the middle of an exchange, and another loop finishes it from the slot
+/// alone.
 ///
-/// What the first loop knew besides the slot (how far it had read the head, how much it had sent) is
-/// gone. Bytes that the kernel had moved but nobody had noted are found by the kernel's counters.
+/// What the first loop knew besides the slot (how far it had read the head, how much it had sent)
+/// is gone. Bytes that the kernel had moved but nobody had noted are found by the kernel's
+/// counters.
 struct AbandonmentTests {
     /// Two loops on one region, a client, and the server's end of its connection.
     private final class Scene {
@@ -25,7 +27,8 @@ struct AbandonmentTests {
         init() throws {
             folder = try TemporaryFolder()
             state = HostState(
-                configuration: ServerConfiguration(), degraded: nil,
+                configuration: ServerConfiguration(),
+                degraded: nil,
                 region: try SlotRegion(count: 2)
             )
             let snapshot = ServingSnapshot(revision: 7, endpoints: [Scene.endpoint()])
@@ -33,10 +36,18 @@ struct AbandonmentTests {
                 try LogRing(creating: "\(folder.path)/ring-\($0)", capacity: 1 << 16)
             }
             first = try ServingLoop(
-                index: 0, state: state, snapshot: snapshot, ring: rings[0], seed: 1
+                index: 0,
+                state: state,
+                snapshot: snapshot,
+                ring: rings[0],
+                seed: 1
             )
             second = try ServingLoop(
-                index: 1, state: state, snapshot: snapshot, ring: rings[1], seed: 2
+                index: 1,
+                state: state,
+                snapshot: snapshot,
+                ring: rings[1],
+                seed: 2
             )
             let any = SocketAddress.ipv4(0x7f00_0001, port: 0)
             let listener = try Socket.listen(on: any)
@@ -54,14 +65,19 @@ struct AbandonmentTests {
                 Split(name: $0, weight: 1, weightText: "1", backend: .value("\"\($0)\""))
             }
             let endpoint = Endpoint(
-                name: "e", splits: splits,
-                experiment: Experiment(id: "x", subjectKey: .member("u")), service: "e"
+                name: "e",
+                splits: splits,
+                experiment: Experiment(id: "x", subjectKey: .member("u")),
+                service: "e"
             )
             return PreparedEndpoint(
                 endpoint: endpoint,
                 splits: splits.map {
                     let text = SplitText(
-                        endpoint: endpoint, split: $0, version: nil, revision: 7
+                        endpoint: endpoint,
+                        split: $0,
+                        version: nil,
+                        revision: 7
                     )
                     let value = Array("\"\($0.name)\"".utf8)
                     return PreparedSplit(name: $0.name, backend: .value(value), text: text)
@@ -100,7 +116,10 @@ struct AbandonmentTests {
 
         private func receive(_ isAtEnd: inout Bool) -> IOResult {
             let result = Socket.receive(
-                from: client, into: &received, maximum: 65536, waits: false
+                from: client,
+                into: &received,
+                maximum: 65536,
+                waits: false
             )
             if result == .endOfStream { isAtEnd = true }
             return result
@@ -135,13 +154,16 @@ struct AbandonmentTests {
             return "\(head)Transfer-Encoding: chunked\r\n\r\na\r\n\(half)\r\n"
                 + "\(String(rest.utf8.count, radix: 16))\r\n\(rest)\r\n0\r\n\r\n"
         }
-        return Array((request("r1", "1") + request("r2", "2", chunked: true) + request("r3", "4")).utf8)
+        return Array(
+            (request("r1", "1") + request("r2", "2", chunked: true) + request("r3", "4")).utf8
+        )
     }()
 
     /// The answers without their dates.
     private func normal(_ bytes: [UInt8]) -> String {
         let lines = String(decoding: bytes, as: UTF8.self).split(
-            separator: "\r\n", omittingEmptySubsequences: false
+            separator: "\r\n",
+            omittingEmptySubsequences: false
         )
         return lines.filter { !$0.hasPrefix("Date: ") }.joined(separator: "\n")
     }

@@ -36,7 +36,9 @@ final class LiveHost {
         guard let deployment = DeploymentName(branch: "main", name: name) else { return }
         _ = try DeploymentStore(root: configuration.deployments).publish(
             DeployRequest(
-                deployment: deployment, plugin: Built.plugin(plugin), resources: nil,
+                deployment: deployment,
+                plugin: Built.plugin(plugin),
+                resources: nil,
                 settings: settings
             ),
             probe: PluginProbe(executable: Built.program)
@@ -47,7 +49,8 @@ final class LiveHost {
     func start() throws -> SocketAddress {
         let events = self.events
         let server = try Server(
-            configuration, log: EventLog { line in events.withLock { $0.append(line) } }
+            configuration,
+            log: EventLog { line in events.withLock { $0.append(line) } }
         )
         self.server = server
         return server.addresses[0]

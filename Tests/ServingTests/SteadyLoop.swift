@@ -21,7 +21,8 @@ final class SteadyLoop {
         try host.deploy("reading", "reading_model")
         let loader = DeploymentLoader(
             store: DeploymentStore(root: host.configuration.deployments),
-            copies: "\(host.folder.path)/copies", probe: PluginProbe(executable: try Built.program),
+            copies: "\(host.folder.path)/copies",
+            probe: PluginProbe(executable: try Built.program),
             log: EventLog { _ in }
         )
         guard let name = DeploymentName(branch: "main", name: "reading") else {
@@ -33,25 +34,33 @@ final class SteadyLoop {
             Split(name: $0, weight: 1, weightText: "1", backend: .deployment(reference))
         }
         let endpoint = Endpoint(
-            name: "e", splits: splits,
-            experiment: Experiment(id: "x", subjectKey: .member("user")), service: "e"
+            name: "e",
+            splits: splits,
+            experiment: Experiment(id: "x", subjectKey: .member("user")),
+            service: "e"
         )
         let prepared = PreparedEndpoint(
             endpoint: endpoint,
             splits: splits.map {
                 PreparedSplit(
-                    name: $0.name, backend: .model(version),
+                    name: $0.name,
+                    backend: .model(version),
                     text: SplitText(endpoint: endpoint, split: $0, version: 1, revision: 1)
                 )
             }
         )
         let state = HostState(
-            configuration: host.configuration, degraded: nil, region: try SlotRegion(count: 1)
+            configuration: host.configuration,
+            degraded: nil,
+            region: try SlotRegion(count: 1)
         )
         ring = try LogRing(creating: "\(host.folder.path)/ring", capacity: 1 << 22)
         loop = try ServingLoop(
-            index: 0, state: state,
-            snapshot: ServingSnapshot(revision: 1, endpoints: [prepared]), ring: ring, seed: 1
+            index: 0,
+            state: state,
+            snapshot: ServingSnapshot(revision: 1, endpoints: [prepared]),
+            ring: ring,
+            seed: 1
         )
         let any = SocketAddress.ipv4(0x7f00_0001, port: 0)
         let listener = try Socket.listen(on: any)
@@ -68,7 +77,8 @@ final class SteadyLoop {
         let body =
             #"{"data": {"user": "somebody-17", "number": 0.7443754331247424, "text": "t", "flag": true}}"#
         let request = Array(
-            ("POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body).utf8
+            ("POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body)
+                .utf8
         )
         var answer: [UInt8] = []
         answer.reserveCapacity(65536)
@@ -81,7 +91,9 @@ final class SteadyLoop {
                 throw ClientError(description: String(decoding: answer, as: UTF8.self))
             }
             // The writer's part: give the records' room back.
-            if let end = ring.read(upTo: nil, bytes: 1 << 20, { _ in }) { ring.finishBatch(end: end) }
+            if let end = ring.read(upTo: nil, bytes: 1 << 20, { _ in }) {
+                ring.finishBatch(end: end)
+            }
         }
     }
 }

@@ -61,7 +61,10 @@ struct NativeSurfaceTests {
     private func text(_ experiment: Experiment?, _ backend: Backend, _ version: Int?) -> SplitText {
         let split = Split(name: "experiment", weight: 3, weightText: "3", backend: backend)
         let endpoint = Endpoint(
-            name: "pricing", splits: [split], experiment: experiment, service: "pricing"
+            name: "pricing",
+            splits: [split],
+            experiment: experiment,
+            service: "pricing"
         )
         return SplitText(endpoint: endpoint, split: split, version: version, revision: 7)
     }
@@ -69,12 +72,18 @@ struct NativeSurfaceTests {
     @Test func `an answer is the design's literal record`() {
         let reference = DeploymentReference(branch: "main", name: "m", version: .latest)
         let split = text(
-            Experiment(id: "foo", subjectKey: .member("user_id")), .deployment(reference), 3
+            Experiment(id: "foo", subjectKey: .member("user_id")),
+            .deployment(reference),
+            3
         )
         var body: [UInt8] = []
         NativeSurface.appendAnswer(
-            Array("42.5".utf8).span, requestID: Array("r-1".utf8), split: split,
-            assignment: .subject, subject: Array("12\"3".utf8), to: &body
+            Array("42.5".utf8).span,
+            requestID: Array("r-1".utf8),
+            split: split,
+            assignment: .subject,
+            subject: Array("12\"3".utf8),
+            to: &body
         )
         #expect(
             String(decoding: body, as: UTF8.self)
@@ -92,8 +101,10 @@ struct NativeSurfaceTests {
     @Test func `absent members are left out`() {
         var body: [UInt8] = []
         NativeSurface.appendFailure(
-            Failure(.badInput, "no \"a\""), requestID: Array("r".utf8),
-            split: (text(nil, .value("1"), nil), .coin, nil), to: &body
+            Failure(.badInput, "no \"a\""),
+            requestID: Array("r".utf8),
+            split: (text(nil, .value("1"), nil), .coin, nil),
+            to: &body
         )
         #expect(
             String(decoding: body, as: UTF8.self)

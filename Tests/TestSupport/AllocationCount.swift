@@ -2,7 +2,8 @@ import CAllocationCount
 
 /// Counts heap allocations of the calling thread, those of plugins that it calls included.
 package enum AllocationCount {
-    /// Runs `body` a few times to let it warm up, then `calls` times; how many allocations those made.
+    /// Runs `body` a few times to let it warm up, then `calls` times; how many allocations those
+    /// made.
     ///
     /// Nil where allocations cannot be counted (under a sanitizer).
     package static func during(calls: Int, _ body: () throws -> Void) rethrows -> Int? {

@@ -17,13 +17,19 @@ package final class HostProcess {
 
     /// The folder options of every command.
     package var options: [String] {
-        ["endpoints", "deployments", "logs", "state"].flatMap { ["--\($0)", "\(folder.path)/\($0)"] }
+        ["endpoints", "deployments", "logs", "state"].flatMap {
+            ["--\($0)", "\(folder.path)/\($0)"]
+        }
     }
 
     /// Runs a command to its end.
-    package func run(_ arguments: [String]) throws -> (end: ProcessEnd?, output: String, errors: String) {
+    package func run(
+        _ arguments: [String]
+    ) throws -> (end: ProcessEnd?, output: String, errors: String) {
         let child = try ChildProcess(
-            executable: Built.program, arguments: arguments, environment: Self.environment
+            executable: Built.program,
+            arguments: arguments,
+            environment: Self.environment
         )
         let end = child.wait(seconds: 60)
         return (end, child.standardOutput, child.standardError)

@@ -34,7 +34,7 @@ package final class LoadClient: Sendable {
         self.prefix = prefix
     }
 
-    /// Begins; a thread ends when its share is done, or at the first connection error.
+    /// Begins; a thread ends when its share is done, or its last connection has ended.
     package func start(_ address: SocketAddress) throws {
         for thread in 0..<running.withLock({ $0 }) {
             let client = self
@@ -63,29 +63,47 @@ package final class LoadClient: Sendable {
 
     /// How many requests were answered so far.
     package var count: Int { answered.withLock { $0.count } }
-    /// Why threads have ended early.
+    /// Why connections have ended early.
     package var errors: [String] { failures.withLock { $0 } }
 
+    /// Goes on without a connection that has ended.
+    private func lose(_ client: Client, _ clients: inout [Client], _ error: any Error) {
+        clients.removeAll { $0 === client }
+        failures.withLock { $0.append("\(error)") }
+    }
+
     private func run(_ address: SocketAddress, _ thread: Int) throws {
-        let clients = try (0..<connectionsPerThread).map { _ in try Client(address) }
+        var clients = try (0..<connectionsPerThread).map { _ in try Client(address) }
         var sent = 0
-        while sent < requestsPerThread, !isStopped.withLock({ $0 }) {
+        while sent < requestsPerThread, !clients.isEmpty, !isStopped.withLock({ $0 }) {
             var batch: [(Client, String, Int)] = []
             for client in clients where sent < requestsPerThread {
                 let subject = thread * 1_000_000 + sent
                 let id = "\(prefix)-\(thread)-\(sent)"
                 sent += 1
-                let body = "{\"data\": {\"user_id\": \(subject), \"category\": \"shopping\", "
+                let body =
+                    "{\"data\": {\"user_id\": \(subject), \"category\": \"shopping\", "
                     + "\"price\": 19.99, \"quantity\": 3}}"
-                try client.request(
-                    "POST", "/v1/pricing_optimizer", fields: ["X-Request-Id: \(id)"], body: body
-                )
-                batch.append((client, id, subject))
+                do {
+                    try client.request(
+                        "POST",
+                        "/v1/pricing_optimizer",
+                        fields: ["X-Request-Id: \(id)"],
+                        body: body
+                    )
+                    batch.append((client, id, subject))
+                } catch {
+                    lose(client, &clients, error)
+                }
             }
             for (client, id, subject) in batch {
-                let answer = try client.answer()
-                answered.withLock {
-                    $0.append(AnsweredRequest(id: id, subject: subject, answer: answer))
+                do {
+                    let answer = try client.answer()
+                    answered.withLock {
+                        $0.append(AnsweredRequest(id: id, subject: subject, answer: answer))
+                    }
+                } catch {
+                    lose(client, &clients, error)
                 }
             }
         }

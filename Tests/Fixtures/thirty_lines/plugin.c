@@ -12,13 +12,13 @@ static model_instance *create(const model_create *arguments, model_writer *failu
     return failure ? (model_instance *)arguments->source : 0;  // it keeps nothing of its own
 }
 
-static model_status predict(model_instance *instance, const model_call *call, model_writer *writer) {
-    (void)instance;
-    writer->number(writer, call->values[0].number * call->values[1].number);
+static model_status predict(model_instance *self, const model_call *call, model_writer *out) {
+    (void)self;
+    out->number(out, call->values[0].number * call->values[1].number);
     return MODEL_OK;
 }
 
-static void destroy(model_instance *instance) { (void)instance; }
+static void destroy(model_instance *self) { (void)self; }
 
 static const model_plugin plugin = {
     sizeof(model_plugin), MODEL_ABI_MAJOR, MODEL_ABI_MINOR, 0,

@@ -1,0 +1,66 @@
+# Switchyard
+#
+#   make serve    install what is missing, build, deploy the sample models, serve on port 8080
+#   make test     install what is missing, run every test
+#   make lint     check formatting and the rules of the house
+#   make storm    the long tests in full, on an optimised build
+#   make asan     the tests under AddressSanitizer
+#   make tsan     the tests under ThreadSanitizer
+#   make format   format the sources
+#   make clean    remove what was built
+
+SHELL := /bin/bash
+SWIFT ?= swift
+PROGRAM = .build/release/switchyard
+SAMPLES = pricing_model_v1 pricing_model_v2
+SOURCES = Package.swift Sources Plugins Tests
+TEST = $(SWIFT) test --disable-xctest
+# A child of a test that crashes on purpose need not be analysed.
+export SWIFT_BACKTRACE = enable=no
+
+.PHONY: serve build deploy setup test lint storm asan tsan format clean
+
+serve: deploy
+	exec $(PROGRAM) serve
+
+deploy: build
+	@set -e; for name in $(SAMPLES); do $(PROGRAM) deploy $$name .build/release/lib$$name.so; done
+
+build: setup
+	$(SWIFT) build -c release
+
+# libyaml is the one thing that a machine with Swift may lack.
+setup:
+	@if [ ! -e /usr/include/yaml.h ]; then \
+		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
+		echo "installing libyaml-dev"; \
+		$$as apt-get update -q && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qy libyaml-dev; \
+	fi
+
+test: setup
+	$(SWIFT) build --build-tests
+	$(TEST) --skip-build
+
+lint:
+	$(SWIFT) format lint --strict --recursive $(SOURCES)
+	$(TEST) --filter TidyTests
+
+storm: setup
+	$(SWIFT) build -c release --build-tests --scratch-path .build-storm
+	SWITCHYARD_STORM=1 $(TEST) -c release --skip-build --scratch-path .build-storm
+
+# Swift's runtime and libyaml keep what they allocate once; leaks are looked for in our own code.
+asan: setup
+	$(SWIFT) build --build-tests --sanitize=address --scratch-path .build-asan
+	ASAN_OPTIONS=detect_leaks=0 $(TEST) --skip-build --sanitize=address --scratch-path .build-asan
+
+# Plugins that are instrumented find the sanitizer's functions in the program that opens them.
+tsan: setup
+	$(SWIFT) build --build-tests --sanitize=thread --scratch-path .build-tsan -Xlinker --export-dynamic
+	$(TEST) --skip-build --sanitize=thread --scratch-path .build-tsan -Xlinker --export-dynamic
+
+format:
+	$(SWIFT) format --in-place --recursive $(SOURCES)
+
+clean:
+	rm -rf .build .build-storm .build-asan .build-tsan

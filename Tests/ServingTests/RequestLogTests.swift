@@ -1,0 +1,133 @@
+import JSON
+import Logging
+import Platform
+import Serving
+import TestSupport
+import Testing
+
+/// The log's files and what a dead process has left for them.
+struct RequestLogTests {
+    private func record(_ id: Int) -> [UInt8] {
+        Array("2026-11-21T03:00:00.123456Z,\"requestId\":\"r\(id)\"}".utf8)
+    }
+
+    private func files(
+        _ folder: TemporaryFolder,
+        bytes: Int = 1 << 20,
+        kept: Int = 100
+    ) throws
+        -> RequestLogFiles
+    {
+        try RequestLogFiles(folder: "\(folder.path)/logs", bytesMaximum: bytes, filesKept: kept)
+    }
+
+    private func lines(_ folder: TemporaryFolder) throws -> [(UInt64, String)] {
+        var lines: [(UInt64, String)] = []
+        let logs = "\(folder.path)/logs"
+        for name in try Directory.names(in: logs) {
+            for line in try File.read("\(logs)/\(name)", limit: 1 << 20).split(separator: 0x0a) {
+                let json = try JSONValue(parsing: Array(line))
+                lines.append(
+                    (json["sequence"]?.unsigned ?? 0, json["requestId"]?.string ?? "")
+                )
+            }
+        }
+        return lines
+    }
+
+    private func isComplete(_ folder: TemporaryFolder, _ count: Int) throws -> Bool {
+        let lines = try lines(folder)
+        return lines.map(\.0) == Array(1...UInt64(count))
+            && Set(lines.map(\.1)) == Set((1...count).map { "r\($0)" })
+    }
+
+    @Test
+    func `whatever part of a batch a dead process has written, no record is lost or repeated`()
+        throws
+    {
+        // The whole file that an undisturbed writer makes tells where a kill can cut it.
+        let whole = try TemporaryFolder()
+        let first = try LogRing(creating: "\(whole.path)/ring-1-0.bin", capacity: 8192)
+        for id in 1...10 { #expect(first.append(record(id), key: 1)) }
+        _ = try files(whole).drain(first)
+        let name = "requests-000000000001.jsonl"
+        let text = try File.read("\(whole.path)/logs/\(name)", limit: 1 << 20)
+        for cut in 0...text.count {
+            let folder = try TemporaryFolder()
+            try Directory.create("\(folder.path)/logs")
+            try Directory.create("\(folder.path)/rings")
+            let ring = try LogRing(creating: "\(folder.path)/rings/ring-1-0.bin", capacity: 8192)
+            for id in 1...10 { #expect(ring.append(record(id), key: 1)) }
+            let end = try #require(ring.read(upTo: nil, bytes: 1 << 20) { _ in })
+            ring.beginBatch(end: end, firstSequence: 1)
+            // More was logged by other loops while the batch was being written.
+            let other = try LogRing(creating: "\(folder.path)/rings/ring-0-1.bin", capacity: 8192)
+            for id in 11...13 { #expect(other.append(record(id), key: 1)) }
+            #expect(ring.append(record(14), key: 1))
+            try File.writeNew("\(folder.path)/logs/\(name)", Array(text[..<cut]))
+            _ = try LogRings.replay(
+                folder: "\(folder.path)/rings",
+                into: files(folder),
+                log: EventLog { _ in }
+            )
+            #expect(try isComplete(folder, 14), "cut at \(cut)")
+            #expect(try Directory.names(in: "\(folder.path)/rings").isEmpty)
+        }
+    }
+
+    @Test func `numbers go on over files, and old files are removed`() throws {
+        let folder = try TemporaryFolder()
+        let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)
+        let log = try files(folder, bytes: 200, kept: 3)
+        for id in 1...20 {
+            #expect(ring.append(record(id), key: 1))
+            #expect(try log.drain(ring) == 1)
+        }
+        let names = try Directory.names(in: "\(folder.path)/logs")
+        #expect(names.count == 3)
+        let last = try lines(folder)
+        #expect(last.last?.0 == 20 && last.last?.1 == "r20")
+        #expect(try files(folder).nextSequence == 21)
+    }
+
+    @Test func `a ring that is damaged is kept aside and the host starts`() throws {
+        let folder = try TemporaryFolder()
+        try Directory.create("\(folder.path)/rings")
+        let path = "\(folder.path)/rings/ring-9-0.bin"
+        let ring = try LogRing(creating: path, capacity: 4096)
+        #expect(ring.append(record(1), key: 1))
+        var bytes = try File.read(path, limit: 1 << 20)
+        bytes[4096] = 0xf0
+        try File.writeAtomically(path, bytes)
+        try folder.write("rings/ring-9-1.bin", "no ring at all")
+        let count = try LogRings.replay(
+            folder: "\(folder.path)/rings",
+            into: files(folder),
+            log: EventLog { _ in }
+        )
+        #expect(count == 0)
+        #expect(
+            try Directory.names(in: "\(folder.path)/rings")
+                == ["ring-9-0.bin.damaged", "ring-9-1.bin.damaged"]
+        )
+    }
+
+    @Test func `records that found no room are counted, and predictions go on`() throws {
+        let host = try LiveHost(endpoints: ["e": "schemaVersion: 1\nbackends: {a: {value: 1}}\n"])
+        host.configuration.ringBytes = 4096
+        host.configuration.loops = 1
+        try host.start()
+        let client = try host.client()
+        let burst = String(
+            repeating: "POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{\"data\":1}",
+            count: 100
+        )
+        for _ in 0..<20 {
+            try client.send(burst)
+            for _ in 0..<100 { #expect(try client.answer().status == 200) }
+        }
+        let lost = host.server?.state.recordsLost ?? 0
+        #expect(host.stop())
+        #expect(try host.logLines().count + Int(lost) == 2000)
+    }
+}
