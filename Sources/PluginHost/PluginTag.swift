@@ -42,8 +42,7 @@ package struct PluginTag: Equatable, Sendable {
         guard major == ContractVersion.major, minor <= ContractVersion.minor else {
             throw file.refuse(
                 "a plugin for contract \(major).\(minor)",
-                wanted: "\(ContractVersion.major).0 to "
-                    + "\(ContractVersion.major).\(ContractVersion.minor)",
+                wanted: "\(ContractVersion.major).\(ContractVersion.minor) or an older minor",
                 major > ContractVersion.major || major == ContractVersion.major
                     ? "update this host, or build the plugin with an older model_plugin.h"
                     : "build the plugin with this host's model_plugin.h"

@@ -49,7 +49,7 @@ struct MisfitTests {
     @Test func `a plugin for a newer major is refused before it is opened`() throws {
         #expect(
             refusal(try bytes("misfit_newer_major"))?.description
-                == "x.so: found a plugin for contract 2.0; wanted 1.0 to 1.0; update this host, or "
+                == "x.so: found a plugin for contract 2.0; wanted 1.0 or an older minor; update this host, or "
                 + "build the plugin with an older model_plugin.h"
         )
     }
