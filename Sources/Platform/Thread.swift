@@ -3,7 +3,7 @@
 import CLinux
 import Glibc
 
-/// A running thread that somebody joins.
+/// A running thread. One that nobody joins goes on alone and cleans up after itself.
 package struct Thread: ~Copyable {
     private let handle: pthread_t
 
@@ -42,6 +42,11 @@ package struct Thread: ~Copyable {
     /// Waits until the thread has ended.
     package consuming func join() {
         pthread_join(handle, nil)
+        discard self
+    }
+
+    deinit {
+        pthread_detach(handle)
     }
 
     private final class Start {
