@@ -5,7 +5,6 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <locale.h>
-#include <malloc.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -132,5 +131,3 @@ bool clinux_parse_double(const char *text, size_t length, double *number) {
 }
 
 double clinux_log(double x) { return log(x); }
-
-size_t clinux_heap_bytes_in_use(void) { return mallinfo2().uordblks; }

@@ -58,9 +58,6 @@ package final class DeploymentLoader {
         self.log = log
     }
 
-    /// Images that were opened and stay until the process ends.
-    package var imageCount: Int { images.count }
-
     /// Makes a stored version live.
     package func load(
         _ deployment: DeploymentName,

@@ -32,10 +32,6 @@ package struct SystemError: Error, CustomStringConvertible, Equatable {
     package var isNotFolder: Bool { number == ENOTDIR }
     /// Whether the file or folder exists already.
     package var isAlreadyThere: Bool { number == EEXIST || number == ENOTEMPTY }
-    /// Whether the disk, the quota or the process has no room left.
-    package var isNoSpace: Bool { number == ENOSPC || number == EDQUOT }
-    /// Whether the process or the machine has no descriptor left.
-    package var isOutOfDescriptors: Bool { number == EMFILE || number == ENFILE }
     /// Whether the address is in use by another socket.
     package var isAddressInUse: Bool { number == EADDRINUSE }
 }

@@ -26,14 +26,6 @@ package struct FileDescriptor: ~Copyable {
         return released
     }
 
-    /// A second descriptor for the same open file. Calls `fcntl(2)` with `F_DUPFD_CLOEXEC`.
-    package borrowing func duplicate() throws(SystemError) -> FileDescriptor {
-        let number = self.number
-        return FileDescriptor(
-            owning: try SystemCall.run("fcntl") { fcntl(number, F_DUPFD_CLOEXEC, 0) }
-        )
-    }
-
     /// Reads at most `buffer.count` bytes. Calls `read(2)`.
     package borrowing func read(into buffer: inout [UInt8]) throws(SystemError) -> Int {
         let number = self.number

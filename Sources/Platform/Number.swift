@@ -20,9 +20,4 @@ package enum NumberText {
     package static func logarithm(_ number: Double) -> Double {
         clinux_log(number)
     }
-
-    /// Bytes of the C heap in use; allocation tests compare two of them.
-    package static func heapBytesInUse() -> Int {
-        clinux_heap_bytes_in_use()
-    }
 }

@@ -284,9 +284,6 @@ package struct Slot {
 
     // MARK: Input
 
-    /// Room for input behind what is there.
-    package var inputRoom: Int { SlotRegion.inputCapacity - word.end }
-
     /// Lends the bytes that were received and not yet consumed.
     package func withInput<R>(_ body: (Span<UInt8>) -> R) -> R {
         let word = word

@@ -141,14 +141,6 @@ package enum Socket {
         }
     }
 
-    /// Sets the size of the kernel's send buffer; the kernel doubles it.
-    package static func setSendBuffer(
-        _ socket: borrowing FileDescriptor,
-        bytes: CInt
-    ) throws(SystemError) {
-        try setOption(socket.number, SOL_SOCKET, SO_SNDBUF, bytes)
-    }
-
     /// Ends both directions; the FIN leaves even while a duplicate of the socket is open.
     package static func shutDown(_ socket: borrowing FileDescriptor) {
         _ = shutdown(socket.number, CInt(SHUT_RDWR))

@@ -98,11 +98,16 @@ package final class Server {
     private static func lock(_ folder: String) throws -> FileDescriptor {
         let path = "\(folder)/lock"
         let file = try File.open(path, access: .append, mode: 0o600)
-        guard try File.lock(file) else {
-            throw StartFailure.configuration(
-                "\(path): found a lock of another host; wanted a state folder of its own for every "
-                    + "host; end the other one or give this one another --state"
-            )
+        // A host that is just ending holds the lock for another moment.
+        let limit = MonotonicClock.now() + 1_000_000_000
+        while try !File.lock(file) {
+            guard MonotonicClock.now() < limit else {
+                throw StartFailure.configuration(
+                    "\(path): found a lock of another host; wanted a state folder of its own for "
+                        + "every host; end the other one or give this one another --state"
+                )
+            }
+            MonotonicClock.sleep(nanoseconds: 10_000_000)
         }
         return file
     }

@@ -95,9 +95,6 @@ package final class ServingLoop {
         }
     }
 
-    /// How many connections there are.
-    package var connectionCount: Int { connections.count }
-
     /// Forgets a connection that has closed itself.
     func forget(_ connection: Connection) {
         connections[connection.slot.index] = nil

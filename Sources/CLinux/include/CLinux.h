@@ -55,7 +55,4 @@ bool clinux_parse_double(const char *text, size_t length, double *number);
 // The natural logarithm of the C library.
 double clinux_log(double x);
 
-// Bytes of the heap in use, as mallinfo2 counts them; for allocation tests.
-size_t clinux_heap_bytes_in_use(void);
-
 #endif
