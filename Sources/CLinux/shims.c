@@ -120,14 +120,18 @@ static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
 static void make_c_locale(void) { c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 bool clinux_parse_double(const char *text, size_t length, double *number) {
-    char copy[1001];
-    if (length == 0 || length > 1000) return false;
+    char small[1001];
+    char *copy = small;
+    if (length == 0) return false;
+    if (length >= sizeof small && !(copy = malloc(length + 1))) return false;
     pthread_once(&c_locale_once, make_c_locale);
     memcpy(copy, text, length);
     copy[length] = 0;
     char *end = NULL;
     *number = strtod_l(copy, &end, c_locale);
-    return end == copy + length;
+    bool whole = end == copy + length;
+    if (copy != small) free(copy);
+    return whole;
 }
 
 double clinux_log(double x) { return log(x); }

@@ -283,7 +283,7 @@ package struct DeploymentStore: Sendable {
                 case .regular:
                     let bytes = try File.read(from, limit: Self.resourceBytesMaximum)
                     files.append(try store(bytes, as: "\(target)/\(name)", in: staging))
-                case .link, .other:
+                case .link, .socket, .other:
                     throw DeploymentError(
                         "\(from): found \(facts.kind.rawValue); wanted regular files and folders; "
                             + "copy what it stands for"

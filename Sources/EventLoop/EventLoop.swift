@@ -106,6 +106,11 @@ package final class EventLoop {
         }
     }
 
+    /// Moves the moment of this turn on, for somebody who has read the clock in it.
+    package func advance(to moment: UInt64) {
+        now = max(now, moment)
+    }
+
     /// Ends `run` after the present turn.
     package func stop() {
         isStopped = true

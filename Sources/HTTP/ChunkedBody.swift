@@ -51,6 +51,9 @@ package struct ChunkedBody: Sendable {
         while position < text.count, let digit = Hex.value(text[position]) {
             size = size << 4 | Int(digit)
             position += 1
+            guard position - start <= 16 else {
+                throw HTTPFault(.badRequest, "a chunk's size has more than 16 digits")
+            }
             guard size <= limit else {
                 throw HTTPFault(.contentTooLarge, "the body is larger than \(limit) bytes")
             }

@@ -2,6 +2,16 @@
 
 import Bytes
 
+/// What an answer says about the connection.
+package enum ConnectionField: Sendable {
+    /// Nothing: it goes on, as HTTP/1.1 does by itself.
+    case none
+    /// It goes on, which an HTTP/1.0 client has to be told.
+    case keepAlive
+    /// It ends with this answer.
+    case close
+}
+
 /// Writes the heads of responses.
 package enum ResponseHead {
     /// The answer to `Expect: 100-continue`.
@@ -13,14 +23,14 @@ package enum ResponseHead {
     ///   - status: the status.
     ///   - bodyBytes: the length of the body that follows.
     ///   - date: the text of the `Date` field, as RFC 9110 wants it.
-    ///   - closes: whether the connection ends after this answer.
+    ///   - connection: what is said about the connection.
     ///   - fields: further fields, each ended by CR and LF.
     ///   - bytes: what it is appended to.
     package static func write(
         _ status: Status,
         bodyBytes: Int,
         date: [UInt8],
-        closes: Bool,
+        connection: ConnectionField,
         fields: [UInt8],
         to bytes: inout [UInt8]
     ) {
@@ -32,7 +42,11 @@ package enum ResponseHead {
         bytes.append(decimal: UInt64(bodyBytes))
         bytes.append("\r\nDate: ")
         bytes.append(contentsOf: date)
-        bytes.append(closes ? "\r\nConnection: close\r\n" : "\r\n")
+        switch connection {
+        case .none: bytes.append("\r\n")
+        case .keepAlive: bytes.append("\r\nConnection: keep-alive\r\n")
+        case .close: bytes.append("\r\nConnection: close\r\n")
+        }
         bytes.append(contentsOf: fields)
         bytes.append("\r\n")
     }

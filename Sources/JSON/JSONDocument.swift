@@ -72,6 +72,13 @@ public struct JSONDocument: Sendable {
         open.reserveCapacity(64)
     }
 
+    /// Forgets everything, and gives the storage back if it is for more than `count` values.
+    public mutating func shrink(to count: Int) {
+        guard entries.capacity > count else { return }
+        entries = []
+        open = []
+    }
+
     /// Checks a text and lays out its values; the text before is forgotten.
     public mutating func parse(_ text: Span<UInt8>) throws(JSONError) {
         entries.removeAll(keepingCapacity: true)

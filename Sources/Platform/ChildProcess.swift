@@ -154,6 +154,11 @@ package enum CurrentProcess {
         max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
     }
 
+    /// The machine's memory in bytes.
+    package static var memoryBytes: Int {
+        max(1 << 26, sysconf(CInt(_SC_PHYS_PAGES)) * sysconf(CInt(_SC_PAGESIZE)))
+    }
+
     /// How many descriptors this process may have open, after raising the limit as far as it goes.
     package static func raiseDescriptorLimit() -> Int {
         var limit = rlimit()

@@ -12,6 +12,7 @@ package struct FileFacts: Equatable, Sendable {
         case regular = "a regular file"
         case directory = "a folder"
         case link = "a symbolic link"
+        case socket = "a socket"
         case other = "neither a file nor a folder"
     }
 
@@ -41,6 +42,7 @@ package enum File {
             case S_IFREG: .regular
             case S_IFDIR: .directory
             case S_IFLNK: .link
+            case S_IFSOCK: .socket
             default: .other
             }
         return FileFacts(
@@ -136,6 +138,8 @@ package enum File {
         mode: mode_t = 0o644
     ) throws(SystemError) {
         let temporary = "\(path).\(getpid()).new"
+        // A process of the same number may have died here before.
+        try? remove(temporary)
         do {
             try writeNew(temporary, bytes, mode: mode)
             try rename(temporary, to: path)

@@ -118,7 +118,11 @@ package final class LogRing: @unchecked Sendable {
             )
         }
         unsafe record.storeBytes(of: UInt32(payload.count), as: UInt32.self)
-        let check = Self.check(length: payload.count, key: key)
+        let check = Self.check(
+            length: payload.count,
+            key: key,
+            position: head + UInt64(skipped)
+        )
         unsafe record.storeBytes(of: check, toByteOffset: 4, as: UInt32.self)
         unsafe record.storeBytes(of: key, toByteOffset: 8, as: UInt64.self)
         store(Self.headPlace, head + UInt64(skipped + needed))
@@ -133,8 +137,10 @@ package final class LogRing: @unchecked Sendable {
     /// How many records found no room.
     package var lost: UInt64 { load(Self.lostPlace, .relaxed) }
 
-    private static func check(length: Int, key: UInt64) -> UInt32 {
-        let mixed = (UInt64(length) ^ key) &* 0x9e37_79b9_7f4a_7c15
+    /// Mixes what a record's header says with where it stands, so that neither zeros nor the record
+    /// of an earlier round pass for one.
+    private static func check(length: Int, key: UInt64, position: UInt64) -> UInt32 {
+        let mixed = (UInt64(length) ^ key ^ position << 20 ^ magic) &* 0x9e37_79b9_7f4a_7c15
         return UInt32(truncatingIfNeeded: mixed >> 32)
     }
 
@@ -154,14 +160,20 @@ package final class LogRing: @unchecked Sendable {
         return (end, load(Self.batchSequencePlace, .relaxed))
     }
 
+    /// How far reading came.
+    package struct ReadEnd: Equatable {
+        /// The position behind the last record that was lent.
+        package let position: UInt64
+        /// Whether what stands there is no record.
+        package let isDamaged: Bool
+    }
+
     /// Lends the waiting records in order, up to `limit` (a position) or about `bytes` bytes.
-    ///
-    /// Returns the position behind the last one lent, or nil when the ring is damaged there.
     package func read(
         upTo limit: UInt64?,
         bytes: Int,
         _ body: (Span<UInt8>) -> Void
-    ) -> UInt64? {
+    ) -> ReadEnd {
         let start = load(Self.tailPlace, .relaxed)
         let head = limit ?? load(Self.headPlace, .acquiring)
         var position = start
@@ -169,15 +181,19 @@ package final class LogRing: @unchecked Sendable {
             let place = Int(position % UInt64(capacity))
             let record = unsafe base + Self.headerBytes + place
             let length = unsafe record.load(as: UInt32.self)
-            if length == Self.wrapMark {
+            if length == Self.wrapMark, position + UInt64(capacity - place) <= head {
                 position += UInt64(capacity - place)
                 continue
             }
             let padded = Self.recordHeaderBytes + (Int(length) + 7) & ~7
-            guard padded <= capacity - place, position + UInt64(padded) <= head else { return nil }
+            guard padded <= capacity - place, position + UInt64(padded) <= head else {
+                return ReadEnd(position: position, isDamaged: true)
+            }
             let key = unsafe record.load(fromByteOffset: 8, as: UInt64.self)
             let check = unsafe record.load(fromByteOffset: 4, as: UInt32.self)
-            guard check == Self.check(length: Int(length), key: key) else { return nil }
+            guard check == Self.check(length: Int(length), key: key, position: position) else {
+                return ReadEnd(position: position, isDamaged: true)
+            }
             let payload = unsafe UnsafeRawBufferPointer(
                 start: record + Self.recordHeaderBytes,
                 count: Int(length)
@@ -185,7 +201,7 @@ package final class LogRing: @unchecked Sendable {
             unsafe body(Span(_unsafeBytes: payload))
             position += UInt64(padded)
         }
-        return position
+        return ReadEnd(position: position, isDamaged: false)
     }
 
     /// Notes that the records up to `end` are about to be written, the first with this number.
@@ -204,11 +220,8 @@ package final class LogRing: @unchecked Sendable {
         store(Self.tailPlace, end)
     }
 
-    /// Gives up on everything that waits: a damaged ring. Returns how many bytes were given up.
-    package func discardAll() -> UInt64 {
-        let head = load(Self.headPlace, .relaxed)
-        let bytes = head - load(Self.tailPlace, .relaxed)
-        store(Self.tailPlace, head)
-        return bytes
+    /// Gives up on everything that waits: a ring that was written over while it is in use.
+    package func discardAll() {
+        store(Self.tailPlace, load(Self.headPlace, .acquiring))
     }
 }

@@ -30,12 +30,7 @@ package enum Socket {
         let number = socket.number
         switch address {
         case .unix(let path):
-            if File.exists(path) {
-                if (try? connect(to: address)) != nil {
-                    throw SystemError(call: "bind", subject: text, number: EADDRINUSE)
-                }
-                try File.remove(path)
-            }
+            try removeDeadSocket(path, address)
         case .ipv6:
             try setOption(number, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 1)
             try setOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
@@ -47,6 +42,23 @@ package enum Socket {
         }
         try SystemCall.run("listen", text) { Glibc.listen(number, backlog) }
         return socket
+    }
+
+    /// Removes a socket's file that nobody listens on; refuses to touch anything else.
+    private static func removeDeadSocket(
+        _ path: String,
+        _ address: SocketAddress
+    ) throws(SystemError) {
+        guard let facts = try? File.facts(path, followingLinks: false) else { return }
+        guard facts.kind == .socket else {
+            throw SystemError(call: "bind", subject: address.description, number: ENOTSOCK)
+        }
+        do {
+            _ = try connect(to: address)
+        } catch {
+            if error.number == ECONNREFUSED { return try File.remove(path) }
+        }
+        throw SystemError(call: "bind", subject: address.description, number: EADDRINUSE)
     }
 
     /// The address that a listening socket got, with the port that the kernel chose.
@@ -116,6 +128,11 @@ package enum Socket {
         }
         disableDelay(socket)
         return socket
+    }
+
+    /// Keeps urgent bytes in their place among the others, so that none are left out of any count.
+    package static func keepUrgentBytesInline(_ socket: borrowing FileDescriptor) {
+        try? setOption(socket.number, SOL_SOCKET, SO_OOBINLINE, 1)
     }
 
     /// Sends small answers at once instead of waiting for more. No effect on Unix sockets.

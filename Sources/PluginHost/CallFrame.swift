@@ -63,7 +63,9 @@ package final class CallFrame {
     // MARK: Values
 
     /// Turns references into the values of the contract. `text` stays in place during the call.
-    func fill(_ references: [JSONReference], _ text: UnsafeRawBufferPointer) {
+    ///
+    /// Returns the place of a number that is beyond what a double holds, or nil when all is well.
+    func fill(_ references: [JSONReference], _ text: UnsafeRawBufferPointer) -> Int? {
         if references.count > valueCapacity {
             unsafe values.deallocate()
             valueCapacity = references.count * 2
@@ -85,7 +87,9 @@ package final class CallFrame {
             )
             switch reference.kind {
             case .boolean: unsafe value.number = reference.flag ? 1 : 0
-            case .number: unsafe value.number = Self.number(part)
+            case .number:
+                guard let number = unsafe Self.number(part), number.isFinite else { return index }
+                unsafe value.number = number
             case .string where reference.flag:
                 let start = used
                 unsafe JSONText.unescape(Span(_unsafeBytes: part)) { byte in
@@ -100,6 +104,7 @@ package final class CallFrame {
             }
             unsafe (values + index).initialize(to: value)
         }
+        return nil
     }
 
     /// Makes room for the strings that have to be unescaped: never longer than their text.
@@ -116,7 +121,7 @@ package final class CallFrame {
     }
 
     /// The double of a checked number: short ones exactly here, the rest by the C library.
-    private static func number(_ text: UnsafeRawBufferPointer) -> Double {
+    private static func number(_ text: UnsafeRawBufferPointer) -> Double? {
         var mantissa: UInt64 = 0
         var digits = 0
         var decimals = 0

@@ -78,6 +78,10 @@ struct HostTable: @unchecked Sendable {
             count: min(max(length, 0), logBytesMaximum)
         )
         let line = unsafe String(decoding: bytes, as: UTF8.self)
-        owner.sink(PluginLogLevel(rawValue: Int32(level.rawValue)) ?? .error, owner.name, line)
+        owner.sink(
+            PluginLogLevel(rawValue: Int32(truncatingIfNeeded: level.rawValue)) ?? .error,
+            owner.name,
+            line
+        )
     }
 }

@@ -114,9 +114,11 @@ package final class ModelInstance: @unchecked Sendable {
         frame: CallFrame
     ) -> PredictionEnd {
         var writer = unsafe frame.makeWriter()
+        var beyond: Int?
         let code = unsafe text.withUnsafeBytes { bytes in
             unsafe requestID.withUnsafeBytes { id in
-                unsafe frame.fill(values, bytes)
+                beyond = unsafe frame.fill(values, bytes)
+                guard beyond == nil else { return MODEL_INVALID_INPUT }
                 var call = unsafe model_call(
                     size: UInt32(MemoryLayout<model_call>.size),
                     value_count: UInt32(values.count),
@@ -128,6 +130,9 @@ package final class ModelInstance: @unchecked Sendable {
                 )
                 return unsafe plugin.table.predict?(instance, &call, &writer) ?? MODEL_INTERNAL
             }
+        }
+        if let beyond {
+            return .unreadable(beyond)
         }
         let status = ModelStatus(rawValue: Int32(bitPattern: code.rawValue)) ?? .internalError
         guard status == .ok else {
@@ -152,6 +157,8 @@ package final class ModelInstance: @unchecked Sendable {
 package enum PredictionEnd: Equatable {
     /// The result is in the frame.
     case answered
+    /// The model was not asked: the number at this position is beyond what a double holds.
+    case unreadable(Int)
     /// There is no result; why, as a sentence.
     case failed(ModelStatus, String)
 }

@@ -15,6 +15,9 @@ final class Acceptor {
     private let loops: [Mailbox<ServingLoop>]
     private var listeners: [Listener] = []
     private var freeSlots: [Int]
+    /// Slots from here on were never used.
+    private var usedSlots = 0
+    private var handedSinceSweep = 0
     private var nextConnection: UInt64 = 1
     private var nextLoop = 0
     private var mailboxClient: AcceptorMailboxClient?
@@ -76,6 +79,8 @@ final class Acceptor {
 
     private func hand(_ connection: consuming FileDescriptor, _ index: Int) {
         Socket.disableDelay(connection)
+        Socket.keepUrgentBytesInline(connection)
+        usedSlots = max(usedSlots, index + 1)
         let loop = nextLoop
         nextLoop = (nextLoop + 1) % loops.count
         region.slot(index).begin(
@@ -85,16 +90,24 @@ final class Acceptor {
         )
         nextConnection += 1
         let number = connection.release()
-        loops[loop].post { $0.adopt(FileDescriptor(owning: number), slot: index) }
+        loops[loop].post { $0.adopt(FileDescriptor(owning: number), slot: index, isFresh: true) }
     }
 
+    /// A slot that nobody uses: one that was used before, if there is one, so that a host with few
+    /// connections at a time touches the memory of few slots.
     private func freeSlot() -> Int? {
-        if let index = freeSlots.popLast() { return index }
-        for index in 0..<region.count where region.life(index) == .closed {
+        handedSinceSweep += 1
+        if handedSinceSweep > 64 || freeSlots.isEmpty { sweep() }
+        return freeSlots.popLast()
+    }
+
+    /// Takes back the slots of closed connections.
+    private func sweep() {
+        handedSinceSweep = 0
+        for index in 0..<usedSlots where region.life(index) == .closed {
             region.slot(index).life = .free
             freeSlots.append(index)
         }
-        return freeSlots.popLast()
     }
 
     static var pause: UInt64 { pauseNanoseconds }

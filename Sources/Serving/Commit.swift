@@ -170,8 +170,12 @@ package final class Committer {
                     seen.insert(reference).inserted
                 else { continue }
                 do {
-                    let pin = pinned?.first { $0.reference == reference }
-                    let version = try load(reference, pin: pin)
+                    let version: LoadedVersion
+                    if let pinned {
+                        version = try loadPinned(reference, pinned)
+                    } else {
+                        version = try load(reference)
+                    }
                     resolved.append(
                         Resolved(
                             version: Revision.ResolvedVersion(
@@ -191,20 +195,44 @@ package final class Committer {
         return resolved
     }
 
-    private func load(
-        _ reference: DeploymentReference,
-        pin: Revision.ResolvedVersion?
-    ) throws(DeploymentError) -> LoadedVersion {
-        guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
+    private func name(_ reference: DeploymentReference) throws(DeploymentError) -> DeploymentName {
+        guard let name = DeploymentName(branch: reference.branch, name: reference.name) else {
             throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
         }
+        return name
+    }
+
+    /// The very build that a revision was committed with.
+    private func loadPinned(
+        _ reference: DeploymentReference,
+        _ pinned: [Revision.ResolvedVersion]
+    ) throws(DeploymentError) -> LoadedVersion {
+        let deployment = try name(reference)
+        guard let pin = pinned.first(where: { $0.reference == reference }) else {
+            throw DeploymentError("the revision does not say which version of \(deployment) it had")
+        }
+        let version = try loadNumber(deployment, pin.number)
+        guard version.pluginHash == pin.pluginHash else {
+            throw DeploymentError(
+                "\(deployment) version \(pin.number): found the build "
+                    + "\(version.pluginHash.prefix(12))…; wanted "
+                    + "\(pin.pluginHash.prefix(12))…, with which the revision was committed; "
+                    + "correct the endpoint files instead"
+            )
+        }
+        return version
+    }
+
+    private func load(
+        _ reference: DeploymentReference
+    ) throws(DeploymentError) -> LoadedVersion {
+        let deployment = try name(reference)
         let numbers: [Int]
         do {
             numbers = try store.versions(deployment)
         } catch {
             throw DeploymentError("\(error)")
         }
-        if let pin { return try loadNumber(deployment, pin.number) }
         guard !numbers.isEmpty else { throw missing(deployment) }
         switch reference.version {
         case .number(let number):

@@ -25,34 +25,34 @@ final class Connection: LoopClient {
     private var token: LoopToken?
     private var interest: Interest = .readable
     private var phase = Phase.serving
-    /// Bytes of the slot's output that the kernel has taken.
-    private var cursor = 0
-    /// Bytes of answers that did not fit into the slot, and how many of them the kernel has taken.
-    private var spilledOutput: [UInt8] = []
-    private var spilledCursor = 0
+    private var output: OutputQueue
     /// The request that did not fit into the slot, or nil.
     private var spilledInput: [UInt8]?
+    private var spilledBytes = 0
     private var parser = RequestParser()
     private var head: RequestHead?
     private var chunks: ChunkedBody?
     private var hasSentContinue = false
     private var inputEnded = false
     private var closesAfterOutput = false
-    private var lingersAfterOutput = false
     private var lingeredBytes = 0
     private var requestStartedAt: UInt64 = 0
+    /// Counts the receives that brought something.
+    private var progress = 0
 
     private var configuration: ServerConfiguration { owner.state.configuration }
 
     init(
         socket: consuming FileDescriptor,
         slot: Slot,
+        isFresh: Bool,
         owner: ServingLoop
     ) throws(SystemError) {
         self.socket = socket
         self.slot = slot
         self.owner = owner
-        guard reconcile() else {
+        output = OutputQueue(slot)
+        guard isFresh || reconcile() else {
             throw SystemError(call: "adopt", number: 104)  // ECONNRESET: nothing to go on with
         }
         token = try owner.eventLoop.register(self.socket, .readable, for: self)
@@ -61,8 +61,9 @@ final class Connection: LoopClient {
     /// Brings slot and kernel together after a predecessor that left no word. False: hopeless.
     ///
     /// The kernel's counters tell what the predecessor did between its last system call and the
-    /// store that should have noted it (research/takeover.md, section 4). A fresh slot and a fresh
-    /// connection agree already.
+    /// store that should have noted it (research/takeover.md, section 4). Never asked for a fresh
+    /// connection: it agrees with its fresh slot, and whatever a counter said wrongly would be read
+    /// from what the slot's last owner left.
     private func reconcile() -> Bool {
         var word = slot.word
         if slot.flags.contains(.spilled) { return false }
@@ -71,20 +72,16 @@ final class Connection: LoopClient {
             guard missed <= SlotRegion.inputCapacity - word.end else { return false }
             word.end += missed
             word.received &+= UInt16(truncatingIfNeeded: missed)
-            let written = UInt32(truncatingIfNeeded: counters.written)
-            if word.output > 0 {
-                cursor = Int(written &- slot.outputBase)
-                guard cursor <= word.output else { return false }
-            } else {
-                slot.outputBase = written
+            guard output.resume(written: UInt32(truncatingIfNeeded: counters.written)) else {
+                return false
             }
+            word.output = slot.word.output
         } else if word != CommitWord() {
             return false
         }
         // A request that was being executed is executed again: its answer does not exist.
         word.isExecuting = false
         slot.word = word
-        noteOutput()
         closesAfterOutput = slot.flags.contains(.closeAfterOutput)
         return true
     }
@@ -109,23 +106,24 @@ final class Connection: LoopClient {
     }
 
     func deadlineReached(now: UInt64) {
-        guard phase == .serving, !hasOutput else { return close() }
-        if !inputIsEmpty {
-            let fault = HTTPFault(.requestTimeout, "the request was not complete in time")
-            refuse(fault)
-            advance()
-        } else {
-            // Idle for too long, or draining: a request may have arrived in this very moment.
-            receive()
-            if phase == .serving { advance() }
-            if phase == .serving, inputIsEmpty, !hasOutput { close() }
-        }
+        guard phase == .serving, output.isEmpty else { return close() }
+        // What is missing may have arrived in this very moment, or while a model kept the loop
+        // busy.
+        let sequence = slot.sequence
+        let before = progress
+        receive()
+        if phase == .serving { advance() }
+        guard phase == .serving, slot.sequence == sequence, output.isEmpty else { return }
+        if inputIsEmpty { return close() }
+        guard progress == before || head == nil else { return }
+        refuse(HTTPFault(.requestTimeout, "the request was not complete in time"))
+        advance()
     }
 
     /// From now on the next answer is the last one; an idle connection ends after the settling
     /// time.
     func beginDraining() {
-        guard phase == .serving, inputIsEmpty, !hasOutput, let token else { return }
+        guard phase == .serving, inputIsEmpty, output.isEmpty, let token else { return }
         owner.eventLoop.setDeadline(
             owner.eventLoop.now + configuration.settleNanoseconds,
             token
@@ -155,6 +153,7 @@ final class Connection: LoopClient {
         }
         switch result {
         case .moved:
+            progress += 1
             if requestStartedAt == 0 { requestStartedAt = owner.eventLoop.now }
             slot.activeNanoseconds = owner.eventLoop.now
         case .wouldBlock: break
@@ -170,6 +169,7 @@ final class Connection: LoopClient {
         spilledInput = nil
         let result = Socket.receive(from: socket, into: &bytes, maximum: 256 * 1024)
         spilledInput = bytes
+        countSpilled(bytes.count)
         if case .moved(let count) = result {
             var word = slot.word
             word.received &+= UInt16(truncatingIfNeeded: count)
@@ -188,10 +188,17 @@ final class Connection: LoopClient {
         var bytes: [UInt8] = []
         slot.withInput { bytes.append($0) }
         spilledInput = bytes
+        countSpilled(bytes.count)
         var empty = slot.word
         empty.start = 0
         empty.end = 0
         slot.word = empty
+    }
+
+    /// Tells the host how many bytes of this connection lie on the heap.
+    private func countSpilled(_ bytes: Int) {
+        owner.state.countSpilled(bytes - spilledBytes)
+        spilledBytes = bytes
     }
 
     /// Takes a request's bytes off the spilled input, and goes back to the slot when that is
@@ -201,11 +208,13 @@ final class Connection: LoopClient {
         let rest = Array(bytes[count...])
         guard rest.count <= SlotRegion.inputCapacity else {
             spilledInput = rest
+            countSpilled(rest.count)
             return
         }
         spilledInput = nil
+        countSpilled(0)
         slot.restoreInput(rest.span)
-        if spilledOutput.isEmpty { slot.flags.remove(.spilled) }
+        if !output.isSpilled { slot.flags.remove(.spilled) }
     }
 
     // MARK: Requests
@@ -220,25 +229,28 @@ final class Connection: LoopClient {
 
     /// Answers every complete request that is here, sends, and waits for what is missing.
     private func advance() {
-        while !closesAfterOutput, spilledOutput.isEmpty {
-            switch withInput({ examine($0) }) {
-            case .nothing: break
-            case .incomplete:
-                if inputEnded { return close() }
-            case .fault(let fault):
-                refuse(fault)
-                continue
-            case .complete(let head, let total):
-                execute(head, total)
-                continue
-            }
-            break
+        var isBehindSpill = true
+        while isBehindSpill {
+            answerAll()
+            // An answer that did not fit into the slot is sent before the next one is made: once it
+            // is gone, the requests behind it make no event of their own.
+            isBehindSpill = output.isSpilled
+            guard phase == .serving, flush() else { return }
+            if closesAfterOutput { return finish() }
         }
-        guard flush() else { return }
-        if closesAfterOutput { return finish() }
-        if inputEnded, inputIsEmpty { return close() }
-        // A flushed spill may have left complete requests behind.
+        if inputEnded { return close() }
         updateWaiting()
+    }
+
+    /// Answers complete requests until there is none, or an answer does not fit into the slot.
+    private func answerAll() {
+        while phase == .serving, !closesAfterOutput, !output.isSpilled {
+            switch withInput({ examine($0) }) {
+            case .nothing, .incomplete: return
+            case .fault(let fault): refuse(fault)
+            case .complete(let head, let total): execute(head, total)
+            }
+        }
     }
 
     private func examine(_ text: Span<UInt8>) -> Step {
@@ -251,6 +263,12 @@ final class Connection: LoopClient {
                 if found.framing == .chunked { chunks = ChunkedBody(from: found.length) }
             }
             guard let head else { return .incomplete }
+            guard owner.state.hasRoomForSpills || spilledInput == nil else {
+                throw HTTPFault(
+                    .serviceUnavailable,
+                    "the host holds too many large requests at the moment"
+                )
+            }
             let limit = configuration.http.bodyBytes
             switch head.framing {
             case .length(let count):
@@ -289,6 +307,8 @@ final class Connection: LoopClient {
         word.isExecuting = true
         slot.word = word
         let closes = !head.keepsAlive || owner.state.isDraining
+        let connection: ConnectionField =
+            closes ? .close : head.minorVersion == 0 ? .keepAlive : .none
         let key = slot.connection << 24 | slot.sequence & 0xff_ffff
         withInput { text in
             if let contents = chunks?.contents {
@@ -297,7 +317,7 @@ final class Connection: LoopClient {
                     in: text,
                     content: contents.span,
                     key: key,
-                    closes: closes
+                    connection: connection
                 )
             } else {
                 owner.answerRequest(
@@ -305,7 +325,7 @@ final class Connection: LoopClient {
                     in: text,
                     content: text.extracting(head.length..<total),
                     key: key,
-                    closes: closes
+                    connection: connection
                 )
             }
         }
@@ -315,7 +335,7 @@ final class Connection: LoopClient {
         }
         place(owner.answer, consuming: total)
         forgetRequest()
-        if closes, !inputIsEmpty { lingersAfterOutput = true }
+        owner.shrinkBuffers()
     }
 
     /// Answers a fault; nothing more is read from the connection.
@@ -323,7 +343,6 @@ final class Connection: LoopClient {
         slot.sequence += 1
         owner.answerFault(fault, key: slot.connection << 24 | slot.sequence & 0xff_ffff)
         closesAfterOutput = true
-        lingersAfterOutput = true
         slot.flags.insert(.closeAfterOutput)
         let count = withInput { $0.count }
         place(owner.answer, consuming: count)
@@ -331,6 +350,7 @@ final class Connection: LoopClient {
     }
 
     private func forgetRequest() {
+        guard phase == .serving else { return }
         parser = RequestParser()
         head = nil
         chunks = nil
@@ -340,22 +360,19 @@ final class Connection: LoopClient {
 
     // MARK: Output
 
-    private var hasOutput: Bool { slot.word.output > 0 || !spilledOutput.isEmpty }
-
     /// Puts bytes behind the output, and takes the request that they answer off the input.
     ///
     /// One store says both, so that a successor never finds an answered request unanswered, nor the
     /// other way round.
     private func place(_ bytes: [UInt8], consuming count: Int) {
-        if spilledOutput.isEmpty, bytes.count > slot.outputRoom { _ = flush() }
+        if !output.hasRoom(bytes.count), !output.isSpilled { _ = flush() }
         guard phase != .closed else { return }
         var word = slot.word
-        if spilledOutput.isEmpty, bytes.count <= slot.outputRoom {
+        if output.hasRoom(bytes.count) {
             slot.stageOutput(bytes, at: 0)
             word.output += bytes.count
         } else {
-            slot.flags.insert(.spilled)
-            spilledOutput.append(contentsOf: bytes)
+            output.spill(bytes)
         }
         word.isExecuting = false
         if spilledInput == nil { word.start += count }
@@ -365,40 +382,11 @@ final class Connection: LoopClient {
 
     /// Sends what is there. False: something is left, or the connection is gone.
     private func flush() -> Bool {
-        while slot.word.output > 0 {
-            let result = slot.sendOutput(to: socket, from: cursor)
-            guard advanceOutput(result) else { return false }
-        }
-        while spilledCursor < spilledOutput.count {
-            let result = Socket.send(spilledOutput, from: spilledCursor, to: socket)
-            guard case .moved(let count) = result else { return stall(result) }
-            spilledCursor += count
-        }
-        if spilledCursor > 0 {
-            slot.outputBase &+= UInt32(truncatingIfNeeded: spilledCursor)
-            spilledOutput = []
-            spilledCursor = 0
-            if spilledInput == nil { slot.flags.remove(.spilled) }
-        }
+        guard phase == .serving else { return false }
+        let result = output.flush(to: socket)
+        guard case .moved = result else { return stall(result) }
+        if spilledInput == nil { slot.flags.remove(.spilled) }
         return true
-    }
-
-    private func advanceOutput(_ result: IOResult) -> Bool {
-        guard case .moved(let count) = result else { return stall(result) }
-        cursor += count
-        noteOutput()
-        return true
-    }
-
-    /// Empties the output buffer once the kernel has all of it.
-    private func noteOutput() {
-        var word = slot.word
-        guard word.output > 0, cursor == word.output else { return }
-        // First "nothing is in flight", then where the next answer begins: never the other way.
-        word.output = 0
-        slot.word = word
-        slot.outputBase &+= UInt32(truncatingIfNeeded: cursor)
-        cursor = 0
     }
 
     private func stall(_ result: IOResult) -> Bool {
@@ -441,7 +429,7 @@ final class Connection: LoopClient {
 
     /// The last answer is sent.
     private func finish() {
-        guard lingersAfterOutput, !inputEnded, let token else { return close() }
+        guard !inputEnded, let token else { return close() }
         phase = .lingering
         Socket.finishSending(socket)
         wait(for: .readable)
@@ -465,6 +453,7 @@ final class Connection: LoopClient {
         phase = .closed
         if let token { owner.eventLoop.unregister(socket, token) }
         token = nil
+        countSpilled(0)
         Socket.shutDown(socket)
         slot.life = .closed
         owner.forget(self)

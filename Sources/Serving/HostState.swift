@@ -27,6 +27,16 @@ package final class HostState: Sendable {
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
     func beginDraining() { draining.store(true, ordering: .relaxed) }
 
+    private let spilledBytes = Atomic<Int>(0)
+    /// Bytes of requests that may lie on the heap at once: a quarter of the memory.
+    private let spilledMaximum = CurrentProcess.memoryBytes / 4
+
+    /// Whether further requests may be larger than a slot.
+    var hasRoomForSpills: Bool { spilledBytes.load(ordering: .relaxed) < spilledMaximum }
+    func countSpilled(_ bytes: Int) {
+        if bytes != 0 { spilledBytes.wrappingAdd(bytes, ordering: .relaxed) }
+    }
+
     /// Whether the request log cannot be written at the moment.
     package var isLogFailing: Bool { logFailing.load(ordering: .relaxed) }
     func setLogFailing(_ value: Bool) { logFailing.store(value, ordering: .relaxed) }

@@ -59,8 +59,12 @@ package final class RequestLogFiles {
         let complete = tail.lastIndex(of: 0x0a).map { tail[...$0] } ?? tail[..<0]
         size = total - (tail.count - complete.count)
         if size != total { try opened.truncate(to: size) }
-        let last = complete.dropLast().lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
-        if let number = Self.sequence(of: Array(complete[last...])) { nextSequence = number + 1 }
+        // The last line that is a record; somebody else may have written behind it.
+        for line in complete.split(separator: 0x0a).reversed() {
+            guard let number = Self.sequence(of: Array(line)) else { continue }
+            nextSequence = number + 1
+            break
+        }
         file = consume opened
     }
 
@@ -96,15 +100,20 @@ package final class RequestLogFiles {
     }
 
     /// Moves what waits in a ring to the files. Returns how many records that were.
+    ///
+    /// What is good before a damaged place is moved too; then the error `badMessage` is thrown.
     package func drain(_ ring: LogRing) throws(SystemError) -> UInt64 {
         if let batch = ring.openBatch { return try finish(batch.end, batch.firstSequence, ring) }
         guard ring.hasRecords else { return 0 }
         var composer = LineComposer(nextSequence: nextSequence)
-        guard let end = ring.read(upTo: nil, bytes: 1 << 20, { composer.add($0) }) else {
-            return try giveUp(ring)
-        }
-        ring.beginBatch(end: end, firstSequence: nextSequence)
-        return try write(composer, end, ring)
+        let end = ring.read(upTo: nil, bytes: 1 << 20) { composer.add($0) }
+        if end.isDamaged, composer.count == 0 { throw damaged(ring) }
+        ring.beginBatch(end: end.position, firstSequence: nextSequence)
+        return try write(composer, end.position, ring)
+    }
+
+    private func damaged(_ ring: LogRing) -> SystemError {
+        SystemError(call: "read", subject: ring.path, number: SystemError.badMessage)
     }
 
     /// Writes a noted batch. After a failure nothing of it is in the file, and the note is taken
@@ -133,17 +142,11 @@ package final class RequestLogFiles {
         // Records with numbers below `nextSequence` are in the files already.
         let present = nextSequence > firstSequence ? nextSequence - firstSequence : 0
         var composer = LineComposer(nextSequence: nextSequence, skipping: present)
-        guard ring.read(upTo: end, bytes: Int.max, { composer.add($0) }) == end else {
-            return try giveUp(ring)
-        }
+        let read = ring.read(upTo: end, bytes: Int.max) { composer.add($0) }
+        guard !read.isDamaged, read.position == end else { throw damaged(ring) }
         try append(composer.lines, count: composer.count)
         ring.finishBatch(end: end)
         return composer.count
-    }
-
-    private func giveUp(_ ring: LogRing) throws(SystemError) -> UInt64 {
-        _ = ring.discardAll()
-        throw SystemError(call: "read", subject: ring.path, number: SystemError.badMessage)
     }
 }
 
@@ -227,14 +230,17 @@ package final class RequestLogWriter: Sendable {
 
     /// Empties all rings; returns why that was not possible.
     private static func empty(_ rings: [LogRing], into files: RequestLogFiles) -> SystemError? {
-        do {
-            for ring in rings {
+        var failure: SystemError?
+        for ring in rings {
+            do {
                 while try files.drain(ring) > 0 {}
+            } catch {
+                failure = error
+                // Something has written over the ring: go on with what comes after it.
+                if error.number == SystemError.badMessage { ring.discardAll() }
             }
-            return nil
-        } catch {
-            return error
         }
+        return failure
     }
 }
 

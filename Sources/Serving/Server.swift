@@ -225,13 +225,27 @@ package final class Server {
             MonotonicClock.sleep(nanoseconds: 1_000_000)
         }
         let isComplete = loopsRunning.withLock { $0 } == 0
-        if !isComplete { for mailbox in mailboxes { mailbox.post { $0.stop() } } }
-        for loop in loopThreads { loop.thread.take()?.join() }
+        if !isComplete { stopLoops() }
+        // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
+        let areStopped = loopsRunning.withLock { $0 } == 0
+        if areStopped { for loop in loopThreads { loop.thread.take()?.join() } }
         writer.stop()
         writerThread.take()?.join()
-        for ring in rings where !ring.hasRecords { try? File.remove(ring.path) }
-        destroyModels()
+        for ring in rings where areStopped && !ring.hasRecords { try? File.remove(ring.path) }
+        if areStopped { destroyModels() }
         return isComplete
+    }
+
+    /// Closes what is left, and waits a second for the loops to end.
+    private func stopLoops() {
+        for mailbox in mailboxes { mailbox.post { $0.stop() } }
+        let limit = MonotonicClock.now() + 1_000_000_000
+        while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit {
+            MonotonicClock.sleep(nanoseconds: 1_000_000)
+        }
+        if loopsRunning.withLock({ $0 }) > 0 {
+            log.write(.error, "shutdown.stuck", "a model has not come back; it is left behind")
+        }
     }
 
     private func destroyModels() {

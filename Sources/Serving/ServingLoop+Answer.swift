@@ -17,13 +17,13 @@ extension ServingLoop {
     ///   - text: the text that the head's places are in.
     ///   - content: the body, without framing.
     ///   - key: which request of which connection it is.
-    ///   - closes: whether this is the connection's last answer.
+    ///   - connection: what the answer says about the connection.
     func answerRequest(
         _ head: RequestHead,
         in text: Span<UInt8>,
         content: Span<UInt8>,
         key: UInt64,
-        closes: Bool
+        connection: ConnectionField
     ) {
         let startedAt = MonotonicClock.now()
         beginRequest(head, text)
@@ -32,25 +32,25 @@ extension ServingLoop {
         switch Route(text, path: head.path) {
         case .native(let name):
             guard head.method == .post else {
-                return refuseMethod("POST", head, closes)
+                return refuseMethod("POST", head, connection)
             }
             arguments.removeAll(keepingCapacity: true)
             do throws(Failure) {
                 try predict(name, head, text, content)
-                finishAnswer(.ok, closes: closes)
+                finishAnswer(.ok, connection)
             } catch {
-                fail(error, head, closes)
+                fail(error, head, connection)
             }
             leaveRecord(key: key, startedAt: startedAt, text: content)
         case .live, .ready:
             guard head.method == .get || head.method == .head else {
-                return refuseMethod("GET, HEAD", head, closes)
+                return refuseMethod("GET, HEAD", head, connection)
             }
             let isLive = Route(text, path: head.path) == .live
             let isFine = Health.write(isLive: isLive, state, snapshot, to: &body)
             finishAnswer(
                 isFine ? .ok : .serviceUnavailable,
-                closes: closes,
+                connection,
                 withBody: head.method != .head
             )
         case .unknown:
@@ -60,7 +60,7 @@ extension ServingLoop {
                     "there is nothing at this path; predictions are at POST /v1/<endpoint>"
                 ),
                 head,
-                closes
+                connection
             )
         }
     }
@@ -85,16 +85,17 @@ extension ServingLoop {
             split: nil,
             to: &body
         )
-        finishAnswer(fault.status, closes: true)
+        finishAnswer(fault.status, .close)
         leaveRecord(key: key, startedAt: startedAt)
     }
 
-    private func refuseMethod(_ allowed: String, _ head: RequestHead, _ closes: Bool) {
+    private func refuseMethod(_ allowed: String, _ head: RequestHead, _ connection: ConnectionField)
+    {
         fields.append("Allow: \(allowed)\r\n")
-        fail(Failure(.methodNotAllowed, "this path takes \(allowed)"), head, closes)
+        fail(Failure(.methodNotAllowed, "this path takes \(allowed)"), head, connection)
     }
 
-    private func fail(_ failure: Failure, _ head: RequestHead, _ closes: Bool) {
+    private func fail(_ failure: Failure, _ head: RequestHead, _ connection: ConnectionField) {
         facts.code = failure.code
         body.removeAll(keepingCapacity: true)
         var split: (text: SplitText, assignment: AssignmentKind, subject: [UInt8]?)?
@@ -104,7 +105,7 @@ extension ServingLoop {
         NativeSurface.appendFailure(failure, requestID: requestID, split: split, to: &body)
         let status = failure.code.nativeStatus
         if status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
-        finishAnswer(status, closes: closes, withBody: head.method != .head)
+        finishAnswer(status, connection, withBody: head.method != .head)
     }
 
     // MARK: Predicting
@@ -230,6 +231,9 @@ extension ServingLoop {
         )
         switch end {
         case .answered: break
+        case .unreadable(let position):
+            let name = model.description.inputs?[position].name ?? ""
+            throw Failure(.badInput, "the input \"\(name)\" is beyond what a double holds")
         case .failed(.invalidInput, let sentence): throw Failure(.badInput, sentence)
         case .failed(.deadline, let sentence): throw Failure(.deadlineExceeded, sentence)
         case .failed(_, let sentence): throw Failure(.modelFailed, sentence)

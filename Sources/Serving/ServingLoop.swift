@@ -83,11 +83,16 @@ package final class ServingLoop {
 
     // MARK: Connections
 
-    /// Takes over a connection: a new one, or one that another loop has left.
-    package func adopt(_ socket: consuming FileDescriptor, slot index: Int) {
+    /// Takes over a connection: a new one (`isFresh`), or one that another loop has left.
+    package func adopt(_ socket: consuming FileDescriptor, slot index: Int, isFresh: Bool = false) {
         let slot = state.region.slot(index)
         do {
-            let connection = try Connection(socket: socket, slot: slot, owner: self)
+            let connection = try Connection(
+                socket: socket,
+                slot: slot,
+                isFresh: isFresh,
+                owner: self
+            )
             connections[index] = connection
             connection.start(isDraining: isDraining)
         } catch {
@@ -162,7 +167,7 @@ package final class ServingLoop {
     }
 
     /// Puts head and body together in `answer`.
-    func finishAnswer(_ status: Status, closes: Bool, withBody: Bool = true) {
+    func finishAnswer(_ status: Status, _ connection: ConnectionField, withBody: Bool = true) {
         facts.status = status.rawValue
         fields.append("X-Request-Id: ")
         fields.append(contentsOf: requestID)
@@ -172,11 +177,21 @@ package final class ServingLoop {
             status,
             bodyBytes: body.count,
             date: date,
-            closes: closes,
+            connection: connection,
             fields: fields,
             to: &answer
         )
         if withBody { answer.append(contentsOf: body) }
+    }
+
+    /// Gives back what one large request has made grow, so that it is not kept for ever.
+    func shrinkBuffers() {
+        let large = 1 << 20
+        if body.capacity > large { body = [] }
+        if answer.capacity > large { answer = [] }
+        if record.capacity > large { record = [] }
+        document.shrink(to: large / 16)
+        resultDocument.shrink(to: large / 16)
     }
 
     /// Leaves the record of the request at hand in the ring. Called before the answer is sent.
@@ -185,7 +200,10 @@ package final class ServingLoop {
         startedAt: UInt64,
         text: Span<UInt8>? = nil
     ) {
-        facts.durationNanoseconds = MonotonicClock.now() &- startedAt
+        let now = MonotonicClock.now()
+        facts.durationNanoseconds = now &- startedAt
+        // A model may have taken long: deadlines that are set in this turn count from here.
+        eventLoop.advance(to: now)
         record.removeAll(keepingCapacity: true)
         recorder.begin(facts, requestID: requestID, to: &record)
         if facts.hasSubject {
@@ -222,6 +240,10 @@ package final class ServingLoop {
         if record.count > RequestRecord.bytesMaximum {
             record.removeLast(record.count - before)
             record.append(",\"payloads\":\"dropped\"")
+        }
+        // Checked JSON has line ends only between its tokens; a record is one line.
+        for index in before..<record.count where record[index] == 0x0a || record[index] == 0x0d {
+            record[index] = 0x20
         }
     }
 }

@@ -40,6 +40,11 @@ extension Command {
                 "from 'not ready' to the end of accepting at shutdown (default: 1000)"
             ),
             Option(
+                "drain",
+                value: "SECONDS",
+                "how long shutdown waits for what was accepted (default: 30)"
+            ),
+            Option(
                 "ring",
                 value: "MIB",
                 "size of each loop's log ring in MiB (default: 32)"
@@ -95,6 +100,9 @@ extension Command {
         configuration.isStrict = arguments.has("strict")
         if let settle = try arguments.number("settle", 0...600_000) {
             configuration.settleNanoseconds = UInt64(settle) * 1_000_000
+        }
+        if let drain = try arguments.number("drain", 0...86_400) {
+            configuration.drainNanoseconds = UInt64(drain) * 1_000_000_000
         }
         if let ring = try arguments.number("ring", 1...4096) {
             configuration.ringBytes = ring << 20

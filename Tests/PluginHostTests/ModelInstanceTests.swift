@@ -45,6 +45,7 @@ private struct Model {
             frame: frame
         )
         switch end {
+        case .unreadable(let position): return "unreadable \(position)"
         case .failed(let status, let message): return "\(status): \(message)"
         case .answered:
             var result: [UInt8] = []
@@ -76,6 +77,14 @@ struct ModelInstanceTests {
     func `a number reaches the model as the nearest double`(text: String) throws {
         let model = try Model("thirty_lines")
         #expect(model.ask([(.number, text), (.number, "1")]) == Double(text)?.description)
+    }
+
+    @Test func `a number of any length is read, and one beyond a double is not passed on`() throws {
+        let model = try Model("thirty_lines")
+        let long = "1.\(String(repeating: "0", count: 5000))1"
+        #expect(model.ask([(.number, long), (.number, "3")]) == "3.0")
+        #expect(model.ask([(.number, "2"), (.number, "1e999")]) == "unreadable 1")
+        #expect(model.ask([(.number, "-1e309"), (.number, "1")]) == "unreadable 0")
     }
 
     @Test func `declared values of every type reach a Swift model`() throws {

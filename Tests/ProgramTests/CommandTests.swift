@@ -159,6 +159,22 @@ struct CommandTests {
         )
     }
 
+    @Test func `a model that never comes back does not keep the host from ending`() throws {
+        let host = try HostProcess()
+        try host.deploy("m", "misfit_results")
+        try host.folder.write(
+            "endpoints/e.yaml",
+            "schemaVersion: 1\nbackends: {a: {deployment: {name: m, version: 1}}}\n"
+        )
+        try host.start(["--drain", "1"])
+        let client = try Client(host.address)
+        try client.request("POST", "/v1/e", body: "{\"data\":\"hang\"}")
+        #expect(eventually { host.child?.poll() == nil })
+        MonotonicClock.sleep(nanoseconds: 200_000_000)
+        #expect(host.stop() == .exited(1))
+        #expect(host.child?.standardError.contains("shutdown.stuck") == true)
+    }
+
     @Test func `the program prints its version`() throws {
         #expect(
             try HostProcess().run(["version"]).output == "switchyard 0.1.0, plugin contract 1.0\n"

@@ -98,6 +98,54 @@ struct ProtocolTests {
         }
     }
 
+    @Test func `requests behind an answer larger than a slot are answered at once`() throws {
+        let large =
+            "schemaVersion: 1\nbackends: {a: {value: \(String(repeating: "x", count: 100_000))}}"
+        let host = try LiveHost(endpoints: ["e": Self.text, "large": large])
+        try host.start()
+        let client = try host.client()
+        let big = request(1).replacing("/v1/e", with: "/v1/large")
+        for _ in 0..<5 {
+            try client.send(big + request(2) + big + big + request(3))
+            #expect(try client.answer().body.count > 100_000)
+            #expect(try client.answer().json["requestId"]?.string == "r2")
+            #expect(try client.answer().body.count > 100_000)
+            #expect(try client.answer().body.count > 100_000)
+            #expect(try client.answer().json["requestId"]?.string == "r3")
+        }
+    }
+
+    @Test func `clients that vanish inside a pipeline cost what they asked for and no more`() throws
+    {
+        let host = try host { $0.loops = 1 }
+        let burst = (0..<300).map { request($0) }.joined()
+        for _ in 0..<20 {
+            // The connection is closed with answers unread, which resets it.
+            let client = try host.client()
+            try client.send(burst)
+            _ = try client.answer()
+        }
+        #expect(try host.client().call("GET", "/health/live").status == 200)
+        #expect(host.stop())
+        #expect(try host.logLines().count <= 6000)
+    }
+
+    @Test func `an HTTP/1.0 client that wants to go on is told so`() throws {
+        let host = try host()
+        let client = try host.client()
+        for _ in 0..<2 {
+            try client.send("GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            #expect(try client.answer().field("connection") == "keep-alive")
+        }
+    }
+
+    @Test func `a file that is no socket is not replaced by one`() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("precious", "data")
+        #expect(throws: StartFailure.self) { try host { $0.listen = [.unix(path)] } }
+        #expect(try File.read(path, limit: 10) == Array("data".utf8))
+    }
+
     @Test(arguments: [
         ("GET / HTTP/1.1\n\n", 400, "LF without CR"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "no Host"),

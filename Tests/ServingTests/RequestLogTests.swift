@@ -58,7 +58,7 @@ struct RequestLogTests {
             try Directory.create("\(folder.path)/rings")
             let ring = try LogRing(creating: "\(folder.path)/rings/ring-1-0.bin", capacity: 8192)
             for id in 1...10 { #expect(ring.append(record(id), key: 1)) }
-            let end = try #require(ring.read(upTo: nil, bytes: 1 << 20) { _ in })
+            let end = ring.read(upTo: nil, bytes: 1 << 20) { _ in }.position
             ring.beginBatch(end: end, firstSequence: 1)
             // More was logged by other loops while the batch was being written.
             let other = try LogRing(creating: "\(folder.path)/rings/ring-0-1.bin", capacity: 8192)
@@ -96,8 +96,10 @@ struct RequestLogTests {
         let path = "\(folder.path)/rings/ring-9-0.bin"
         let ring = try LogRing(creating: path, capacity: 4096)
         #expect(ring.append(record(1), key: 1))
+        #expect(ring.append(record(2), key: 1))
+        #expect(ring.append(record(3), key: 1))
         var bytes = try File.read(path, limit: 1 << 20)
-        bytes[4096] = 0xf0
+        bytes[4096 + (16 + record(1).count + 7) & ~7] = 0xf0  // the length of the second record
         try File.writeAtomically(path, bytes)
         try folder.write("rings/ring-9-1.bin", "no ring at all")
         let count = try LogRings.replay(
@@ -105,7 +107,7 @@ struct RequestLogTests {
             into: files(folder),
             log: EventLog { _ in }
         )
-        #expect(count == 0)
+        #expect(count == 1, "what is good before the damage is kept")
         #expect(
             try Directory.names(in: "\(folder.path)/rings")
                 == ["ring-9-0.bin.damaged", "ring-9-1.bin.damaged"]

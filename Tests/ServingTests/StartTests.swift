@@ -87,6 +87,19 @@ struct StartTests {
         )
     }
 
+    @Test func `a revision is not served with another build than it was committed with`() throws {
+        let text = "schemaVersion: 1\nbackends: {a: {deployment: {name: m, version: 1}}}\n"
+        let host = try LiveHost(endpoints: ["e": text])
+        try host.deploy("m", "thirty_lines")
+        try host.start()
+        #expect(host.stop())
+        try Directory.removeAll("\(host.configuration.deployments)/main/m/1")
+        try host.deploy("m", "codable_model")
+        try host.folder.write("endpoints/e.yaml", "broken: [")
+        let failure = #expect(throws: StartFailure.self) { try host.start() }
+        #expect(failure?.description.contains("main/m version 1: found the build ") == true)
+    }
+
     @Test func `one image serves several deployments of the same build`() throws {
         let text = """
             schemaVersion: 1
@@ -134,9 +147,11 @@ struct StartTests {
             body: #"{"data":{"u":"a\"b"}}"#
         )
         _ = try client.call("POST", "/v1/e", fields: ["X-Request-Id: two"], body: "{}")
+        let forged = "{\"data\":[1,\n{\"time\":\"FORGED\",\"sequence\":777}\r\n,2]}"
+        _ = try client.call("POST", "/v1/e", fields: ["X-Request-Id: three"], body: forged)
         #expect(host.stop())
         let lines = try host.logLines()
-        #expect(lines.count == 2)
+        #expect(lines.count == 3 && lines[2].contains("\"requestId\":\"three\""))
         let start = lines[0].prefix { $0 != "," }
         #expect(start.hasPrefix("{\"time\":\"20") && start.hasSuffix("Z\"") && start.count == 37)
         let micros = try JSONValue(parsing: Array(lines[0].utf8))["durationMicroseconds"]?.unsigned

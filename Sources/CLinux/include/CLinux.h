@@ -49,7 +49,8 @@ void clinux_name_thread(const char *name);
 int clinux_tcp_counters(int descriptor, uint64_t *consumed, uint64_t *written);
 
 // Text to double with the C locale, whatever locale a plugin may have set. The text needs no
-// terminator. Returns false when it is longer than 1,000 bytes or not wholly a number.
+// terminator; more than 1,000 bytes of it cost an allocation. Returns false when it is not wholly a
+// number.
 bool clinux_parse_double(const char *text, size_t length, double *number);
 
 // The natural logarithm of the C library.

@@ -1,9 +1,10 @@
 // Answers as its argument says: "two", "none", "invalid", "infinite", "error", "silent_error",
-// "unknown_status", "log", or a number of bytes to answer with.
+// "unknown_status", "log", "hang", or a number of bytes to answer with.
 #include "../misfit_frame.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 MODEL_PLUGIN_TAG
 
@@ -45,6 +46,8 @@ static model_status misbehave(
         return MODEL_INTERNAL;
     } else if (is(value, "unknown_status")) {
         return (model_status)77;
+    } else if (is(value, "hang")) {
+        for (;;) sleep(1);
     } else if (is(value, "log")) {
         the_host->log(the_source, MODEL_LOG_WARNING, "a line", 6);
         writer->number(writer, 1);

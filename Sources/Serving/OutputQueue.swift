@@ -1,0 +1,79 @@
+// The answers of a connection on their way out: first those in the slot, then one that did not fit.
+
+import Platform
+
+/// What of a connection's output the kernel has, and what it does not have yet.
+struct OutputQueue {
+    private let slot: Slot
+    /// Bytes of the slot's output that the kernel has taken. A successor asks the kernel for it.
+    private var cursor = 0
+    /// Bytes of an answer that did not fit into the slot, and how many of them the kernel has
+    /// taken.
+    private var spilled: [UInt8] = []
+    private var spilledCursor = 0
+
+    init(_ slot: Slot) {
+        self.slot = slot
+    }
+
+    /// Whether an answer lies on the heap: no further one is made before it is sent.
+    var isSpilled: Bool { !spilled.isEmpty }
+    /// Whether nothing waits.
+    var isEmpty: Bool { slot.word.output == 0 && spilled.isEmpty }
+
+    /// Whether an answer of this length has its place in the slot.
+    func hasRoom(_ count: Int) -> Bool {
+        !isSpilled && count <= slot.outputRoom
+    }
+
+    /// Puts an answer that has no room in the slot on the heap.
+    mutating func spill(_ bytes: [UInt8]) {
+        slot.flags.insert(.spilled)
+        spilled.append(contentsOf: bytes)
+    }
+
+    /// Goes on where a predecessor has stopped; `written` is what the kernel has ever taken.
+    /// False: that cannot be.
+    mutating func resume(written: UInt32) -> Bool {
+        guard slot.word.output > 0 else {
+            slot.outputBase = written
+            return true
+        }
+        cursor = Int(written &- slot.outputBase)
+        guard cursor <= slot.word.output else { return false }
+        noteSent()
+        return true
+    }
+
+    /// Gives the kernel what it takes; what came of it: `moved` when nothing is left.
+    mutating func flush(to socket: borrowing FileDescriptor) -> IOResult {
+        while slot.word.output > 0 {
+            let result = slot.sendOutput(to: socket, from: cursor)
+            guard case .moved(let count) = result else { return result }
+            cursor += count
+            noteSent()
+        }
+        while spilledCursor < spilled.count {
+            let result = Socket.send(spilled, from: spilledCursor, to: socket)
+            guard case .moved(let count) = result else { return result }
+            spilledCursor += count
+        }
+        if spilledCursor > 0 {
+            slot.outputBase &+= UInt32(truncatingIfNeeded: spilledCursor)
+            spilled = []
+            spilledCursor = 0
+        }
+        return .moved(0)
+    }
+
+    /// Empties the slot's output once the kernel has all of it.
+    private mutating func noteSent() {
+        var word = slot.word
+        guard cursor == word.output else { return }
+        // First "nothing is in flight", then where the next answer begins: never the other way.
+        word.output = 0
+        slot.word = word
+        slot.outputBase &+= UInt32(truncatingIfNeeded: cursor)
+        cursor = 0
+    }
+}
