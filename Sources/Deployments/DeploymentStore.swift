@@ -89,7 +89,8 @@ package struct DeploymentStore: Sendable {
     /// The numbers of a deployment's versions, ascending.
     package func versions(_ deployment: DeploymentName) throws(SystemError) -> [Int] {
         try names(folder(deployment)).compactMap { name in
-            Int(name).flatMap { $0 > 0 && String($0) == name ? $0 : nil }
+            // Numbers beyond this are somebody's invention, and the next one could not be counted.
+            Int(name).flatMap { $0 > 0 && $0 < 1_000_000_000 && String($0) == name ? $0 : nil }
         }.sorted()
     }
 

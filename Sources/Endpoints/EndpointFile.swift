@@ -14,6 +14,12 @@ package enum EndpointFile {
         case errors([YAMLError])
     }
 
+    /// Where the deployment of a split stands in the text of a file that was read without errors.
+    package static func mark(ofDeployment split: String, text: [UInt8]) -> Mark {
+        let root = try? YAMLParser.parse(text)
+        return root?["backends"]?[split]?["deployment"]?.mark ?? Mark(line: 1, column: 1)
+    }
+
     /// Reads the text of an endpoint's file.
     package static func read(name: String, text: [UInt8]) -> Outcome {
         let root: YAMLNode
@@ -113,9 +119,10 @@ struct EndpointReader {
             return []
         }
         guard let pairs = node.pairs, !pairs.isEmpty else {
+            let found = node.pairs == nil ? node.kindInWords : "empty"
             report(
                 node.mark,
-                "'backends' is \(node.kindInWords); wanted a mapping of splits",
+                "'backends' is \(found); wanted a mapping of splits",
                 hint: "for example 'control: {deployment: {name: my_model, version: latest}}'"
             )
             return []
@@ -134,7 +141,9 @@ struct EndpointReader {
             report(
                 node.mark,
                 total > 0 ? "the weights' sum is too large" : "every split has the weight 0",
-                hint: "at least one split needs a weight above 0"
+                hint: total > 0
+                    ? "weights are relative: divide all of them by the same number"
+                    : "at least one split needs a weight above 0"
             )
         }
         return splits

@@ -230,7 +230,7 @@ private struct HeadReader {
         switch name.count {
         case 4 where matches(text, name, "host"):
             hosts += 1
-            for index in value where text[index] <= 0x20 || text[index] >= 0x7f {
+            for index in value where !isHostByte(text[index]) {
                 throw HTTPFault(.badRequest, "the Host field has a bad character")
             }
         case 6 where matches(text, name, "expect"):
@@ -266,14 +266,18 @@ private struct HeadReader {
             throw HTTPFault(.badRequest, "the request has two Content-Length fields")
         }
         var number = 0
-        guard !value.isEmpty, value.count <= 18 else {
+        guard !value.isEmpty else {
             throw HTTPFault(.badRequest, "Content-Length is not a number of bytes")
         }
         for index in value {
             guard isDigit(text[index]) else {
                 throw HTTPFault(.badRequest, "Content-Length is not a number of bytes")
             }
-            number = number * 10 + Int(text[index] - 48)
+            let (product, overflow) = number.multipliedReportingOverflow(by: 10)
+            guard !overflow, product <= Int.max - 9 else {
+                throw HTTPFault(.contentTooLarge, "Content-Length is beyond any body")
+            }
+            number = product + Int(text[index] - 48)
         }
         head.framing = .length(number)
     }
@@ -316,6 +320,18 @@ private struct HeadReader {
             UInt8(ascii: "~"):
             true
         default: false
+        }
+    }
+
+    /// Whether a byte may stand in a host and port (RFC 3986 3.2.2 and 3.2.3).
+    private func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "/"), UInt8(ascii: "@"), UInt8(ascii: "?"), UInt8(ascii: "#"),
+            UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"),
+            UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"),
+            UInt8(ascii: "}"):
+            false
+        default: byte > 0x20 && byte < 0x7f
         }
     }
 

@@ -133,6 +133,7 @@ public struct ModelResult: ~Copyable {
         let bytes = unsafe UnsafeMutableRawPointer(space).assumingMemoryBound(to: UInt8.self)
         var output = unsafe JSONOutput(bytes, capacity)
         body(&output)
+        if let fault = output.fault { return fail(fault) }
         _ = unsafe writer.pointee.commit(writer, output.count)
     }
 
@@ -157,6 +158,8 @@ public struct JSONOutput: ~Copyable {
     private let capacity: Int
     private(set) var count = 0
     private var needsComma = false
+    /// Why this cannot become a result; the row fails with it instead of ending the process.
+    private(set) var fault: String?
 
     init(_ start: UnsafeMutablePointer<UInt8>, _ capacity: Int) {
         unsafe self.start = unsafe start
@@ -164,7 +167,10 @@ public struct JSONOutput: ~Copyable {
     }
 
     private mutating func append(_ byte: UInt8) {
-        precondition(count < capacity, "the JSON text is longer than the capacity asked for")
+        guard count < capacity else {
+            fault = "the model wrote more than the \(capacity) bytes that it had asked for"
+            return
+        }
         unsafe start[count] = byte
         count += 1
     }
@@ -204,14 +210,17 @@ public struct JSONOutput: ~Copyable {
         needsComma = false
     }
 
-    /// Writes a number, which must be finite.
+    /// Writes a number; one that is not finite makes the row fail.
     public mutating func number(_ number: Double) {
-        precondition(number.isFinite, "JSON has no infinite numbers")
+        guard number.isFinite else {
+            fault = "the model wrote the number \(number), which JSON cannot express"
+            return
+        }
         separate()
-        precondition(
-            count + JSONNumber.bytesMaximum <= capacity,
-            "there is room for a number (32 bytes)"
-        )
+        guard count + JSONNumber.bytesMaximum <= capacity else {
+            fault = "the model asked for \(capacity) bytes; a number needs up to 32"
+            return
+        }
         count += unsafe JSONNumber.write(number, to: start + count)
     }
 
@@ -226,7 +235,9 @@ public struct JSONOutput: ~Copyable {
         separate()
         append(UInt8(ascii: "\""))
         for byte in text.description.utf8 {
-            precondition(byte >= 0x20 && byte != 0x22 && byte != 0x5c, "a text without escapes")
+            if byte < 0x20 || byte == 0x22 || byte == 0x5c {
+                fault = "the model wrote a text that needs escapes"
+            }
             append(byte)
         }
         append(UInt8(ascii: "\""))

@@ -132,8 +132,10 @@ package struct SignalDescriptor: ~Copyable {
         return number == 0 ? nil : number
     }
 
-    /// A closed connection is an error of the call that finds it, never a signal.
-    package static func ignoreBrokenPipes() {
+    /// A closed connection and a file that may not grow are errors of the call that finds them,
+    /// never signals.
+    package static func ignoreCallErrors() {
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
     }
 }

@@ -54,20 +54,35 @@ package final class Committer {
     /// The state to start with: the current revision where the files say the same, a new one where
     /// they differ, and the current one, degraded, where they are broken and `isStrict` is not set.
     package func start(isStrict: Bool) throws -> Committed {
-        let current = try revisions.current()
+        let current = try currentRevision(isStrict: isStrict)
         do {
             return try commitFiles(current: current, author: "start by user \(CurrentProcess.user)")
         } catch let failure as CommitFailure {
             guard let current, !isStrict else { throw failure }
             let sentence =
                 "the files are broken, so revision \(current.number) is served instead:\n\(failure)"
+            let committed = try serve(current, degraded: sentence)
             log.write(
                 .error,
                 "start.degraded",
                 sentence,
                 ["configRevision": .number(current.number)]
             )
-            return try serve(current, degraded: sentence)
+            return committed
+        }
+    }
+
+    /// The revision that was committed last. One that cannot be read is told, and the files count.
+    private func currentRevision(isStrict: Bool) throws -> Revision? {
+        do {
+            return try revisions.current()
+        } catch {
+            let sentence = "\(revisions.folder): the current revision cannot be read: \(error)"
+            guard !isStrict else {
+                throw CommitFailure(errors: ["\(sentence); start without --strict to go on"])
+            }
+            log.write(.error, "revision.unreadable", "\(sentence); the files make the next one")
+            return nil
         }
     }
 
@@ -75,10 +90,10 @@ package final class Committer {
         let texts = try readFiles()
         var errors: [String] = []
         let endpoints = texts.compactMap { parse($0, &errors) }
-        let resolved = resolve(endpoints, pinned: nil, &errors)
+        let resolved = resolve(endpoints, texts, pinned: nil, &errors)
         guard errors.isEmpty else { throw CommitFailure(errors: errors) }
         let next = Revision(
-            number: (current?.number ?? 0) + 1,
+            number: max(current?.number ?? 0, revisions.highestNumber) + 1,
             created: Timestamp.text(.now()),
             author: author,
             changes: changes(from: current, to: texts, resolved.map(\.version)),
@@ -98,7 +113,7 @@ package final class Committer {
     private func serve(_ revision: Revision, degraded: String?) throws -> Committed {
         var errors: [String] = []
         let endpoints = revision.endpoints.compactMap { parse($0, &errors) }
-        let resolved = resolve(endpoints, pinned: revision.versions, &errors)
+        let resolved = resolve(endpoints, revision.endpoints, pinned: revision.versions, &errors)
         guard errors.isEmpty else { throw CommitFailure(errors: errors) }
         return committed(revision, endpoints, resolved, degraded: degraded)
     }
@@ -123,6 +138,15 @@ package final class Committer {
             }
             guard name.hasSuffix(".yaml") else { continue }
             do {
+                let facts = try File.facts(path)
+                guard facts.kind == .regular, facts.size <= YAMLParser.bytesMaximum else {
+                    let found = facts.kind == .regular ? "\(facts.size) bytes" : facts.kind.rawValue
+                    errors.append(
+                        "\(path): found \(found); wanted a regular file of at most "
+                            + "\(YAMLParser.bytesMaximum) bytes; remove or replace it"
+                    )
+                    continue
+                }
                 let bytes = try File.read(path, limit: YAMLParser.bytesMaximum)
                 let text = String(decoding: bytes, as: UTF8.self)
                 guard Array(text.utf8) == bytes else {
@@ -145,7 +169,9 @@ package final class Committer {
             return endpoint
         case .errors(let found):
             let path = "\(endpointsFolder)/\(text.name).yaml"
-            errors += found.map { $0.rendered(file: path, text: bytes) }
+            let shown = 20
+            errors += found.prefix(shown).map { $0.rendered(file: path, text: bytes) }
+            if found.count > shown { errors.append("\(path): … and \(found.count - shown) more") }
             return nil
         }
     }
@@ -157,8 +183,22 @@ package final class Committer {
         let loaded: LoadedVersion
     }
 
+    /// An error about a split's deployment, shown where the file names it.
+    private func place(
+        of split: Split,
+        _ endpoint: Endpoint,
+        _ texts: [Revision.EndpointText],
+        _ problem: String
+    ) -> String {
+        let text = Array((texts.first { $0.name == endpoint.name }?.text ?? "").utf8)
+        let mark = EndpointFile.mark(ofDeployment: split.name, text: text)
+        return YAMLError(mark, "split '\(split.name)': \(problem)")
+            .rendered(file: "\(endpointsFolder)/\(endpoint.name).yaml", text: text)
+    }
+
     private func resolve(
         _ endpoints: [Endpoint],
+        _ texts: [Revision.EndpointText],
         pinned: [Revision.ResolvedVersion]?,
         _ errors: inout [String]
     ) -> [Resolved] {
@@ -187,8 +227,7 @@ package final class Committer {
                         )
                     )
                 } catch {
-                    let place = "\(endpointsFolder)/\(endpoint.name).yaml"
-                    errors.append("\(place): error: split '\(split.name)': \(error)")
+                    errors.append(place(of: split, endpoint, texts, "\(error)"))
                 }
             }
         }
@@ -293,6 +332,12 @@ package final class Committer {
 
     private func missing(_ deployment: DeploymentName) -> DeploymentError {
         let known = (try? store.deployments()) ?? []
+        if known.contains(deployment) {
+            return DeploymentError(
+                "the deployment \(deployment) in \(store.root) has no version; deploy one with "
+                    + "'switchyard deploy \(deployment.name) PLUGIN.so'"
+            )
+        }
         let names = known.filter { $0.branch == deployment.branch }.map(\.name)
         let guess = Suggestion.nearest(to: deployment.name, in: names)
         let hint = guess.map { "did you mean '\($0)'? " } ?? ""

@@ -238,7 +238,12 @@ final class Connection: LoopClient {
             guard phase == .serving, flush() else { return }
             if closesAfterOutput { return finish() }
         }
-        if inputEnded { return close() }
+        if inputEnded {
+            guard !inputIsEmpty else { return close() }
+            refuse(HTTPFault(.badRequest, "the connection ended inside a request"))
+            guard flush() else { return }
+            return finish()
+        }
         updateWaiting()
     }
 
@@ -306,7 +311,9 @@ final class Connection: LoopClient {
         var word = slot.word
         word.isExecuting = true
         slot.word = word
-        let closes = !head.keepsAlive || owner.state.isDraining
+        // A draining host answers what it has received already; the last of it ends the connection.
+        let isLast = withInput { $0.count } == total
+        let closes = !head.keepsAlive || owner.state.isDraining && isLast
         let connection: ConnectionField =
             closes ? .close : head.minorVersion == 0 ? .keepAlive : .none
         let key = slot.connection << 24 | slot.sequence & 0xff_ffff

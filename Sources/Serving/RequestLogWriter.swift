@@ -74,7 +74,8 @@ package final class RequestLogFiles {
 
     /// Appends whole lines, which have the next `count` numbers; all of them or none.
     func append(_ lines: [UInt8], count: UInt64) throws(SystemError) {
-        if file == nil || size >= bytesMaximum { try beginFile() }
+        // Somebody may have removed the file, or the whole folder.
+        if file == nil || size >= bytesMaximum || !File.exists(path) { try beginFile() }
         do {
             try file?.writeAll(lines)
         } catch {
@@ -91,6 +92,7 @@ package final class RequestLogFiles {
     }
 
     private func beginFile() throws(SystemError) {
+        try Directory.createAll(folder)
         let next = "\(folder)/\(Self.name(nextSequence))"
         file = try File.open(next, access: .append, mode: 0o640)
         path = next
@@ -198,15 +200,21 @@ package final class RequestLogWriter: Sendable {
     /// Empties the rings until `stop`, then once more. Runs on a thread of its own.
     package func run(
         _ files: consuming sending RequestLogFiles,
+        pending: [LogRing],
         rings: [LogRing],
         state: HostState
     ) {
+        var pending = pending
         var failedBefore = false
         while true {
             let stopping = isStopped.wait(nanoseconds: failedBefore ? 100_000_000 : 5_000_000) {
                 $0
             }
-            let failure = Self.empty(rings, into: files)
+            let failure = Self.empty(pending + rings, into: files)
+            if failure == nil {
+                for ring in pending { try? File.remove(ring.path) }
+                pending = []
+            }
             if let failure, !failedBefore {
                 log.write(
                     .error,
@@ -236,8 +244,10 @@ package final class RequestLogWriter: Sendable {
                 while try files.drain(ring) > 0 {}
             } catch {
                 failure = error
+                // The order of the rings matters to one that has a batch open: none is passed over.
+                guard error.number == SystemError.badMessage else { return error }
                 // Something has written over the ring: go on with what comes after it.
-                if error.number == SystemError.badMessage { ring.discardAll() }
+                ring.discardAll()
             }
         }
         return failure
@@ -246,14 +256,23 @@ package final class RequestLogWriter: Sendable {
 
 /// Rings on disk: `<folder>/ring-<process>-<loop>.bin`.
 package enum LogRings {
+    /// What replaying came to.
+    package struct Replayed {
+        /// How many records were found and are in the log.
+        package var count: UInt64 = 0
+        /// Rings that wait, since the log cannot be written at the moment (a full disk).
+        package var pending: [LogRing] = []
+    }
+
     /// Appends to the log what a process before this one has left in its rings, and removes them.
     ///
-    /// Returns how many records were found. A ring that cannot be read is kept under another name.
+    /// A ring that cannot be read is kept under another name; one that cannot be written to the log
+    /// now is left to the writer, so that a full disk does not keep a host from starting.
     package static func replay(
         folder: String,
         into files: RequestLogFiles,
         log: EventLog
-    ) throws(SystemError) -> UInt64 {
+    ) throws(SystemError) -> Replayed {
         try Directory.createAll(folder, mode: 0o700)
         var rings: [LogRing] = []
         for name in try Directory.names(in: folder)
@@ -268,11 +287,24 @@ package enum LogRings {
         // The one batch whose writing was begun comes first: its numbers follow those in the files.
         let open = rings.filter { $0.openBatch != nil }
         let closed = rings.filter { $0.openBatch == nil }
-        var count: UInt64 = 0
+        var replayed = Replayed()
         for ring in open + closed {
-            count += try replay(ring, into: files, log: log)
+            if !replayed.pending.isEmpty {
+                replayed.pending.append(ring)
+                continue
+            }
+            do {
+                replayed.count += try replay(ring, into: files, log: log)
+            } catch {
+                log.write(
+                    .error,
+                    "request_log.pending",
+                    "records of an earlier host wait in \(folder): \(error)"
+                )
+                replayed.pending.append(ring)
+            }
         }
-        return count
+        return replayed
     }
 
     private static func replay(

@@ -36,6 +36,9 @@ package struct Revision: Equatable, Sendable {
         }
     }
 
+    /// Numbers beyond this are somebody's invention.
+    static let numberMaximum: UInt64 = 1_000_000_000
+
     package let number: Int
     /// When it was committed.
     package let created: String
@@ -120,6 +123,7 @@ package struct Revision: Equatable, Sendable {
             throw RevisionError("it is not JSON: \(error)")
         }
         guard value["schemaVersion"]?.unsigned == 1, let number = value["revision"]?.unsigned,
+            number > 0, number <= Revision.numberMaximum,
             let created = value["created"]?.string, let author = value["author"]?.string,
             let changes = value["changes"]?.array?.compactMap(\.string),
             let endpointValues = value["endpoints"]?.array,
@@ -184,7 +188,16 @@ package struct RevisionStore: Sendable {
                     + "of a revision; write one of those beside it into the file"
             )
         }
-        return try revision(Int(number))
+        return try revision(Int(clamping: number))
+    }
+
+    /// The highest number that a file in the folder has; 0 when there is none.
+    package var highestNumber: Int {
+        let names = (try? Directory.names(in: folder)) ?? []
+        return names.compactMap { name in
+            name.hasSuffix(".json") ? Bytes.decimal(name.dropLast(5).utf8) : nil
+        }
+        .filter { $0 <= Revision.numberMaximum }.map { Int($0) }.max() ?? 0
     }
 
     /// A revision by its number.

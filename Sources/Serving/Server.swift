@@ -67,13 +67,15 @@ package final class Server {
             )
             let ringFolder = "\(configuration.state)/rings"
             let replayed = try LogRings.replay(folder: ringFolder, into: files, log: log)
-            if replayed > 0 { report.append("replayed \(replayed) records of the request log") }
+            if replayed.count > 0 {
+                report.append("replayed \(replayed.count) records of the request log")
+            }
             rings = try LogRings.create(
                 folder: ringFolder,
                 count: configuration.loops,
                 bytes: configuration.ringBytes
             )
-            let region = try SlotRegion(count: Self.connections(configuration))
+            let region = try SlotRegion(count: try Self.connections(configuration))
             state = HostState(
                 configuration: configuration,
                 degraded: committed.degraded,
@@ -83,7 +85,7 @@ package final class Server {
             acceptorMailbox = try Mailbox()
             loopsRunning = Guarded(configuration.loops)
             let sockets = try listen(configuration.listen)
-            try startWriter(files)
+            try startWriter(files, pending: replayed.pending)
             try startLoops(region)
             try startAcceptor(region, sockets)
         } catch let failure as CommitFailure {
@@ -135,10 +137,18 @@ package final class Server {
     }
 
     /// Connections at once: what the descriptor limit leaves for them.
-    private static func connections(_ configuration: ServerConfiguration) -> Int {
+    private static func connections(
+        _ configuration: ServerConfiguration
+    ) throws(StartFailure) -> Int {
         let reserve = 64
-        let descriptors = CurrentProcess.raiseDescriptorLimit() - reserve
-        return max(1, min(configuration.connections, descriptors))
+        let limit = CurrentProcess.raiseDescriptorLimit()
+        guard limit >= 2 * reserve else {
+            throw .system(
+                "found a limit of \(limit) open files; wanted at least \(2 * reserve); raise it, "
+                    + "for example with 'ulimit -n 4096'"
+            )
+        }
+        return min(configuration.connections, limit - reserve)
     }
 
     private func listen(_ wanted: [SocketAddress]) throws -> [CInt] {
@@ -158,7 +168,10 @@ package final class Server {
         return sockets
     }
 
-    private func startWriter(_ files: sending RequestLogFiles) throws(SystemError) {
+    private func startWriter(
+        _ files: sending RequestLogFiles,
+        pending: [LogRing]
+    ) throws(SystemError) {
         let (writer, rings, state) = (self.writer, self.rings, self.state)
         let box = Guarded<RequestLogFiles?>(files)
         writerThread = try Thread(name: "request-log") {
@@ -167,7 +180,7 @@ package final class Server {
                 files = nil
                 return taken
             }
-            if let files { writer.run(files, rings: rings, state: state) }
+            if let files { writer.run(files, pending: pending, rings: rings, state: state) }
         }
     }
 

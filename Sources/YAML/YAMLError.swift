@@ -15,17 +15,21 @@ package struct YAMLError: Error, Equatable, Sendable {
 
     /// The error as a compiler would print it: place, problem, the line, a caret, the hint.
     package func rendered(file: String, text: [UInt8]) -> String {
-        var lines = ["\(file):\(mark.line):\(mark.column): error: \(problem)"]
+        var lines = [YAMLError.visible("\(file):\(mark.line):\(mark.column): error: \(problem)")]
         let source = text.split(separator: 0x0a, omittingEmptySubsequences: false)
         if mark.line >= 1, mark.line <= source.count {
             let bytes = source[mark.line - 1].prefix(200).filter { $0 != 0x0d }
             let line = String(decoding: bytes, as: UTF8.self)
-            let safe = String(String.UnicodeScalarView(line.unicodeScalars.map(YAMLError.visible)))
-            lines.append("    \(safe)")
+            lines.append("    \(YAMLError.visible(line))")
             lines.append("    \(String(repeating: " ", count: min(mark.column - 1, 200)))^")
         }
-        if let hint { lines.append("    \(hint)") }
+        if let hint { lines.append("    \(YAMLError.visible(hint))") }
         return lines.joined(separator: "\n")
+    }
+
+    /// A text that does nothing to a terminal and stays on its line.
+    package static func visible(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { visible($0) }))
     }
 
     /// A character that does nothing to a terminal.

@@ -55,7 +55,7 @@ package enum YAMLParser {
         while true {
             var event = unsafe yaml_event_t()
             guard unsafe yaml_parser_parse(&parser, &event) == 1 else {
-                throw unsafe syntaxError(parser)
+                throw unsafe syntaxError(parser, bytes)
             }
             defer { unsafe yaml_event_delete(&event) }
             if unsafe event.type == YAML_STREAM_END_EVENT { break }
@@ -71,9 +71,19 @@ package enum YAMLParser {
         Mark(line: Int(mark.line) + 1, column: Int(mark.column) + 1)
     }
 
-    private static func syntaxError(_ parser: yaml_parser_t) -> YAMLError {
+    private static func syntaxError(
+        _ parser: yaml_parser_t,
+        _ bytes: UnsafeBufferPointer<UInt8>
+    ) -> YAMLError {
         let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "unreadable text"
         let context = unsafe parser.context.map { unsafe "\(String(cString: $0)), " } ?? ""
+        if unsafe parser.error == YAML_READER_ERROR {
+            // The reader knows the byte, not the line.
+            let before = unsafe bytes.prefix(parser.problem_offset)
+            let line = unsafe before.count { $0 == 0x0a }
+            let column = unsafe before.reversed().prefix { $0 != 0x0a }.count
+            return YAMLError(Mark(line: line + 1, column: column + 1), "not YAML: \(problem)")
+        }
         return unsafe YAMLError(mark(parser.problem_mark), "not YAML: \(context)\(problem)")
     }
 

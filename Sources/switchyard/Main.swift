@@ -8,7 +8,7 @@ import Serving
 @main
 enum Main {
     static func main() {
-        SignalDescriptor.ignoreBrokenPipes()
+        SignalDescriptor.ignoreCallErrors()
         let line = Array(CommandLine.arguments.dropFirst())
         if line.first == PluginProbe.verb {
             CurrentProcess.exitNow(PluginProbe.runInChild(Array(line.dropFirst())))
@@ -62,12 +62,23 @@ enum Main {
             )
             return .usage
         } catch let failure as StartFailure {
-            StandardStream.errors("switchyard \(command.name): \(failure)\n")
+            complain(command, "\(failure)")
             if case .configuration = failure { return .configuration }
             return .failure
         } catch {
-            StandardStream.errors("switchyard \(command.name): \(error)\n")
+            complain(command, "\(error)")
             return .failure
         }
+    }
+
+    /// Prints what went wrong; names from files and arguments cannot steer the terminal.
+    private static func complain(_ command: Command, _ text: String) {
+        let safe = text.unicodeScalars.map { scalar -> Unicode.Scalar in
+            let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
+            return isControl && scalar != "\n" ? "\u{fffd}" : scalar
+        }
+        StandardStream.errors(
+            "switchyard \(command.name): \(String(String.UnicodeScalarView(safe)))\n"
+        )
     }
 }

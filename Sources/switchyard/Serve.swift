@@ -52,7 +52,7 @@ extension Command {
         ],
         run: { arguments in
             // Before the first thread, so that all of them leave the signals to this one.
-            let signals = try SignalDescriptor([15, 2])
+            let signals = try SignalDescriptor([terminate, interrupt, hangUp])
             guard arguments.words.isEmpty else {
                 throw UsageError("unexpected '\(arguments.words[0])'")
             }
@@ -69,7 +69,7 @@ extension Command {
                     )
                 }
             }
-            try waitForSignal(signals)
+            try waitForEnd(signals, log)
             return server.shutDown() ? .success : .failure
         }
     )
@@ -110,11 +110,28 @@ extension Command {
         return configuration
     }
 
-    private static func waitForSignal(_ signals: borrowing SignalDescriptor) throws {
+    private static let hangUp: Int32 = 1
+    private static let interrupt: Int32 = 2
+    private static let terminate: Int32 = 15
+
+    /// Waits until a signal asks the host to end.
+    private static func waitForEnd(
+        _ signals: borrowing SignalDescriptor,
+        _ log: EventLog
+    ) throws {
         var epoll = try Epoll()
         try epoll.add(signals.descriptor, .readable, token: 0)
-        while signals.next() == nil {
-            _ = try epoll.wait(milliseconds: -1)
+        while true {
+            guard let signal = signals.next() else {
+                _ = try epoll.wait(milliseconds: -1)
+                continue
+            }
+            if signal != hangUp { return }
+            log.write(
+                .warning,
+                "signal.ignored",
+                "SIGHUP changes nothing: this release reads its files when it starts"
+            )
         }
     }
 }

@@ -119,7 +119,7 @@ struct EndpointFileTests {
         ("", "the file is empty"), ("[]", "an endpoint's file is a mapping; found a list"),
         ("schemaVersion: 1\n", "'backends' is missing"),
         ("backends: {a: {value: 1}}\n", "'schemaVersion'"),
-        ("schemaVersion: 1\nbackends: {}\n", "'backends' is a mapping; wanted a mapping of splits"),
+        ("schemaVersion: 1\nbackends: {}\n", "'backends' is empty; wanted a mapping of splits"),
         (
             "schemaVersion: 1\nbackends: {a: {value: 1, weight: 0}}\n",
             "every split has the weight 0"

@@ -126,6 +126,16 @@ struct ModelInstanceTests {
         #expect(model.ask([(.json, "3")]) == "\"xxx\"")
     }
 
+    @Test func `a Swift model that writes no JSON has failed, and nothing traps`() throws {
+        let model = try Model("pricing_model_v2")
+        let answer = model.ask(
+            [(.number, "1e308"), (.number, "300"), (.string, "x"), (.json, "1")]
+        )
+        #expect(
+            answer == "internalError: the model wrote the number inf, which JSON cannot express"
+        )
+    }
+
     @Test func `a result of a hundred million bytes is refused and a large one is kept`() throws {
         let model = try Model("misfit_results")
         #expect(model.ask([(.json, "5000000")]).utf8.count == 5_000_002)

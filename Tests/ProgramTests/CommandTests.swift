@@ -159,6 +159,36 @@ struct CommandTests {
         )
     }
 
+    @Test func `SIGHUP is no end, and few descriptors are no start`() throws {
+        let host = try HostProcess()
+        try host.folder.write("endpoints/e.yaml", "schemaVersion: 1\nbackends: {a: {value: 1}}\n")
+        try host.start()
+        host.child?.send(signal: 1)
+        #expect(eventually { host.child?.standardError.contains("signal.ignored") == true })
+        #expect(try Client(host.address).call("GET", "/health/ready").status == 200)
+        #expect(host.stop() == .exited(0))
+        let serve =
+            "\(try Built.program) serve --listen 127.0.0.1:0 "
+            + host.options.joined(separator: " ")
+        let child = try ChildProcess(
+            executable: "/bin/sh",
+            arguments: ["-c", "ulimit -n 100; exec \(serve)"],
+            environment: ["SWIFT_BACKTRACE=enable=no"]
+        )
+        #expect(child.wait(seconds: 20) == .exited(1))
+        #expect(
+            child.standardError.contains("found a limit of 100 open files; wanted at least 128")
+        )
+    }
+
+    @Test func `control characters in names do not reach the terminal`() throws {
+        let host = try HostProcess()
+        try host.folder.write("endpoints/e.yaml", "\"\\e[31mX\": 1\nschemaVersion: 1\n")
+        let result = try host.run(["serve", "--listen", "127.0.0.1:0"] + host.options)
+        #expect(result.end == .exited(78))
+        #expect(!result.errors.contains("\u{1b}") && result.errors.contains("\u{fffd}[31mX"))
+    }
+
     @Test func `a model that never comes back does not keep the host from ending`() throws {
         let host = try HostProcess()
         try host.deploy("m", "misfit_results")

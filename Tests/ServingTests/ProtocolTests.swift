@@ -54,6 +54,21 @@ struct ProtocolTests {
         #expect(try client.isAtEnd())
     }
 
+    @Test(arguments: [
+        "POST /v1/e HT", "POST /v1/e HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{",
+        "POST /v1/e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ])
+    func `a client that stops inside a request is told so`(text: String) throws {
+        let host = try host()
+        let client = try host.client()
+        try client.send(text)
+        client.finishSending()
+        let answer = try client.answer()
+        #expect(answer.status == 400)
+        #expect(answer.json["error"]?.string == "the connection ended inside a request")
+        #expect(try client.isAtEnd())
+    }
+
     @Test func `bodies in chunks and bodies after 100 Continue are taken`() throws {
         let host = try host()
         let client = try host.client()

@@ -102,16 +102,62 @@ struct RequestLogTests {
         bytes[4096 + (16 + record(1).count + 7) & ~7] = 0xf0  // the length of the second record
         try File.writeAtomically(path, bytes)
         try folder.write("rings/ring-9-1.bin", "no ring at all")
-        let count = try LogRings.replay(
+        let replayed = try LogRings.replay(
             folder: "\(folder.path)/rings",
             into: files(folder),
             log: EventLog { _ in }
         )
-        #expect(count == 1, "what is good before the damage is kept")
+        #expect(replayed.count == 1, "what is good before the damage is kept")
         #expect(
             try Directory.names(in: "\(folder.path)/rings")
                 == ["ring-9-0.bin.damaged", "ring-9-1.bin.damaged"]
         )
+    }
+
+    @Test func `a log folder that is removed comes back with the next record`() throws {
+        let host = try LiveHost(endpoints: ["e": "schemaVersion: 1\nbackends: {a: {value: 1}}\n"])
+        try host.start()
+        let client = try host.client()
+        #expect(try client.call("POST", "/v1/e", body: "{\"data\":1}").status == 200)
+        #expect(eventually { (try? host.logLines().count) == 1 })
+        try Directory.removeAll(host.configuration.logs)
+        for _ in 0..<9 { _ = try client.call("POST", "/v1/e", body: "{\"data\":1}") }
+        #expect(host.stop())
+        let lines = try host.logLines()
+        #expect(lines.count == 9 && lines.last?.contains("\"sequence\":10,") == true)
+    }
+
+    @Test func `rings wait while the log cannot be written, and the host starts`() throws {
+        let host = try LiveHost(endpoints: ["e": "schemaVersion: 1\nbackends: {a: {value: 1}}\n"])
+        try Directory.createAll("\(host.configuration.state)/rings")
+        let path = "\(host.configuration.state)/rings/ring-1-0.bin"
+        let left = try LogRing(creating: path, capacity: 8192)
+        for id in 1...3 { #expect(left.append(record(id), key: 1)) }
+        // A file that no byte can be written to, as on a full disk.
+        let name = "\(host.configuration.logs)/requests-000000000001.jsonl"
+        try Directory.createAll(host.configuration.logs)
+        let link = try ChildProcess(
+            executable: "/bin/ln",
+            arguments: ["-s", "/dev/full", name],
+            environment: []
+        )
+        #expect(link.wait(seconds: 10) == .exited(0))
+        try host.start()
+        let client = try host.client()
+        #expect(try client.call("POST", "/v1/e", body: "{\"data\":1}").status == 200)
+        let isTold = try eventually {
+            try client.call("GET", "/health/ready").text.contains("log cannot be written")
+        }
+        #expect(isTold)
+        #expect(host.events.withLock { $0 }.contains { $0.contains("request_log.pending") })
+        try File.remove(name)
+        let isHealed = eventually { (try? host.logLines().count) == 4 }
+        #expect(isHealed)
+        #expect(host.stop())
+        let lines = try host.logLines()
+        #expect(lines[0].contains("\"sequence\":1,\"requestId\":\"r1\""))
+        #expect(lines[3].contains("\"sequence\":4,"))
+        #expect(try Directory.names(in: "\(host.configuration.state)/rings").isEmpty)
     }
 
     @Test func `records that found no room are counted, and predictions go on`() throws {

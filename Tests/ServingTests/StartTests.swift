@@ -71,6 +71,19 @@ struct StartTests {
         #expect(throws: StartFailure.self) { try host.start() }
     }
 
+    @Test(arguments: ["999\n", "", "x", "99999999999999999999\n"])
+    func `a current revision that cannot be read is told, and the files make the next`(
+        current: String
+    ) throws {
+        let host = try LiveHost(endpoints: ["e": Self.one])
+        try host.start()
+        #expect(host.stop())
+        try host.folder.write("state/revisions/current", current)
+        try host.start()
+        #expect(try revision(host) == 2)
+        #expect(host.events.withLock { $0 }.contains { $0.contains("revision.unreadable") })
+    }
+
     @Test func `a stored file that was changed is refused at load and named`() throws {
         let text = "schemaVersion: 1\nbackends: {a: {deployment: {name: m, version: 1}}}\n"
         let host = try LiveHost(endpoints: ["e": text])
