@@ -136,7 +136,7 @@ private final class Listener: LoopClient {
     private func accept() {
         guard let eventLoop, let token else { return }
         let canGoOn = owner.acceptAll(from: socket)
-        try? eventLoop.modify(socket, canGoOn ? .readable : [], token)
+        try? eventLoop.modify(socket, canGoOn ? .readable : Interest(rawValue: 0), token)
         if !canGoOn { eventLoop.setDeadline(eventLoop.now + Acceptor.pause, token) }
     }
 

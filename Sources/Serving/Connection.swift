@@ -100,7 +100,9 @@ final class Connection: LoopClient {
         case .lingering: linger()
         case .serving:
             if interest.contains(.writable), !flush() { return }
-            if phase == .serving, !interest.isDisjoint(with: [.readable, .broken]) { receive() }
+            // Asked one by one: a set literal costs allocations that the optimiser leaves in.
+            let isReadable = interest.contains(.readable) || interest.contains(.broken)
+            if phase == .serving, isReadable { receive() }
             if phase == .serving { advance() }
         }
     }
@@ -413,7 +415,7 @@ final class Connection: LoopClient {
 
     private func updateWaiting() {
         guard let token else { return }
-        wait(for: inputEnded ? [] : .readable)
+        wait(for: inputEnded ? Interest(rawValue: 0) : .readable)
         let deadline: UInt64
         if inputIsEmpty {
             let idle =
