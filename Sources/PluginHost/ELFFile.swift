@@ -53,6 +53,9 @@ package struct ELFFile {
         try checkRunPaths()
     }
 
+    /// Names of the symbols that the library shows to others.
+    package var exportedNames: [String] { symbols.map(\.name) }
+
     func refuse(_ found: String, wanted: String, _ advice: String) -> PluginError {
         PluginError(file: path, found: found, wanted: wanted, advice: advice)
     }

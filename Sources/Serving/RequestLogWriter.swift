@@ -14,7 +14,10 @@ package import Platform
 package final class RequestLogFiles {
     private let folder: String
     private let bytesMaximum: Int
+    private let ageNanoseconds: UInt64
     private let filesKept: Int
+    /// When the file was opened or begun, on the monotonic clock.
+    private var begunAt = MonotonicClock.now()
     private var file: FileDescriptor?
     private var path = ""
     private var size = 0
@@ -22,9 +25,15 @@ package final class RequestLogFiles {
     package private(set) var nextSequence: UInt64 = 1
 
     /// Opens the newest file of a folder and finds out where the log ends.
-    package init(folder: String, bytesMaximum: Int, filesKept: Int) throws(SystemError) {
+    package init(
+        folder: String,
+        bytesMaximum: Int,
+        ageNanoseconds: UInt64,
+        filesKept: Int
+    ) throws(SystemError) {
         self.folder = folder
         self.bytesMaximum = bytesMaximum
+        self.ageNanoseconds = ageNanoseconds
         self.filesKept = filesKept
         try Directory.createAll(folder)
         guard let newest = try names().last else { return }
@@ -75,7 +84,8 @@ package final class RequestLogFiles {
     /// Appends whole lines, which have the next `count` numbers; all of them or none.
     func append(_ lines: [UInt8], count: UInt64) throws(SystemError) {
         // Somebody may have removed the file, or the whole folder.
-        if file == nil || size >= bytesMaximum || !File.exists(path) { try beginFile() }
+        let isOld = size > 0 && MonotonicClock.now() - begunAt >= ageNanoseconds
+        if file == nil || size >= bytesMaximum || isOld || !File.exists(path) { try beginFile() }
         do {
             try file?.writeAll(lines)
         } catch {
@@ -96,6 +106,7 @@ package final class RequestLogFiles {
         let next = "\(folder)/\(Self.name(nextSequence))"
         file = try File.open(next, access: .append, mode: 0o640)
         path = next
+        begunAt = MonotonicClock.now()
         size = try File.facts(next).size
         let all = try names()
         for old in all.dropLast(filesKept) { try? File.remove("\(folder)/\(old)") }

@@ -63,6 +63,7 @@ package final class Server {
             let files = try RequestLogFiles(
                 folder: configuration.logs,
                 bytesMaximum: configuration.logFileBytes,
+                ageNanoseconds: configuration.logFileNanoseconds,
                 filesKept: configuration.logFilesKept
             )
             let ringFolder = "\(configuration.state)/rings"

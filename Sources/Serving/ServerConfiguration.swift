@@ -29,6 +29,8 @@ package struct ServerConfiguration: Sendable {
     package var ringBytes = 32 << 20
     /// Bytes of a log file before the next one is begun.
     package var logFileBytes = 256 << 20
+    /// Nanoseconds that a log file is written to before the next one is begun: a day.
+    package var logFileNanoseconds: UInt64 = 86_400_000_000_000
     /// Log files that are kept.
     package var logFilesKept = 64
     /// Nanoseconds to the complete head of a request, from its first byte on.

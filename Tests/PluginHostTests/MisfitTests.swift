@@ -97,6 +97,13 @@ struct MisfitTests {
         #expect(error == nil, "\(String(describing: error))")
     }
 
+    @Test(arguments: ["pricing_model_v1", "pricing_model_v2", "reading_model", "codable_model"])
+    func `a Swift plugin carries its runtime and shows two symbols`(plugin: String) throws {
+        let file = try ELFFile(path: "x.so", bytes: try bytes(plugin))
+        #expect(file.exportedNames.sorted() == ["model_plugin_abi", "model_plugin_entry"])
+        #expect(!file.neededLibraries.contains { $0.contains("swift") }, "\(file.neededLibraries)")
+    }
+
     @Test func `files that are no plugins each get a sentence`() throws {
         let good = try bytes("thirty_lines")
         #expect(refusal([])?.found == "no ELF file")

@@ -14,11 +14,15 @@ struct RequestLogTests {
     private func files(
         _ folder: TemporaryFolder,
         bytes: Int = 1 << 20,
+        age: UInt64 = .max,
         kept: Int = 100
-    ) throws
-        -> RequestLogFiles
-    {
-        try RequestLogFiles(folder: "\(folder.path)/logs", bytesMaximum: bytes, filesKept: kept)
+    ) throws -> RequestLogFiles {
+        try RequestLogFiles(
+            folder: "\(folder.path)/logs",
+            bytesMaximum: bytes,
+            ageNanoseconds: age,
+            filesKept: kept
+        )
     }
 
     private func lines(_ folder: TemporaryFolder) throws -> [(UInt64, String)] {
@@ -88,6 +92,18 @@ struct RequestLogTests {
         let last = try lines(folder)
         #expect(last.last?.0 == 20 && last.last?.1 == "r20")
         #expect(try files(folder).nextSequence == 21)
+    }
+
+    @Test func `an old file is followed by a new one`() throws {
+        let folder = try TemporaryFolder()
+        let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)
+        let log = try files(folder, age: 0)
+        for id in 1...3 {
+            #expect(ring.append(record(id), key: 1))
+            #expect(try log.drain(ring) == 1)
+        }
+        #expect(try Directory.names(in: "\(folder.path)/logs").count == 3)
+        #expect(try isComplete(folder, 3))
     }
 
     @Test func `a ring that is damaged is kept aside and the host starts`() throws {
