@@ -200,9 +200,33 @@ struct CommandTests {
         let client = try Client(host.address)
         try client.request("POST", "/v1/e", body: "{\"data\":\"hang\"}")
         #expect(eventually { host.child?.poll() == nil })
-        MonotonicClock.sleep(nanoseconds: 200_000_000)
+        // Long enough for the request to be in the model, where it stays.
+        MonotonicClock.sleep(nanoseconds: 1_000_000_000)
         #expect(host.stop() == .exited(1))
         #expect(host.child?.standardError.contains("shutdown.stuck") == true)
+    }
+
+    @Test func `the README's request gets the README's answer`() throws {
+        let bytes = try File.read("\(Built.repository)/README.md", limit: 1 << 20)
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        let request = try #require(lines.first { $0.hasPrefix("  -d '") })
+        let shown = try #require(lines.first { $0.hasPrefix("{\"data\":") })
+        let host = try HostProcess()
+        for name in ["pricing_model_v1", "pricing_model_v2"] { try host.deploy(name, name) }
+        let endpoint = "endpoints/pricing_optimizer.yaml"
+        let text = try File.read("\(Built.repository)/\(endpoint)", limit: 1 << 20)
+        try host.folder.write(endpoint, String(decoding: text, as: UTF8.self))
+        try host.start()
+        let answer = try Client(host.address).call(
+            "POST",
+            "/v1/pricing_optimizer",
+            body: String(request.dropFirst(6).dropLast())
+        )
+        let expected = try JSONValue(parsing: Array(shown.utf8))
+        #expect(answer.json["data"] == expected["data"])
+        #expect(answer.json["split"] == expected["split"])
+        #expect(answer.json.object?.map(\.name) == expected.object?.map(\.name))
+        #expect(host.stop() == .exited(0))
     }
 
     @Test func `the program prints its version`() throws {
