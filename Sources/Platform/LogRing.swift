@@ -39,10 +39,9 @@ package final class LogRing: @unchecked Sendable {
     private let region: MappedRegion
     private let base: UnsafeMutableRawPointer
 
-    /// Makes a new ring; `capacity` is rounded up to a multiple of 8.
+    /// Makes a new ring at a path where nothing is; `capacity` is rounded up to a multiple of 8.
     package init(creating path: String, capacity: Int) throws(SystemError) {
         let capacity = (max(capacity, 4096) + 7) & ~7
-        try? File.remove(path)
         region = try MappedRegion.file(path, count: Self.headerBytes + capacity)
         unsafe base = region.base
         self.path = path
@@ -61,7 +60,8 @@ package final class LogRing: @unchecked Sendable {
         self.path = path
         capacity = size - Self.headerBytes
         guard number(0) == Self.magic, number(8) == Self.layoutVersion,
-            number(16) == UInt64(capacity), number(64) >= number(128),
+            number(16) == UInt64(capacity), number(64) >= number(128), number(64) < 1 << 62,
+            number(64) % 8 == 0, number(128) % 8 == 0,
             number(64) - number(128) <= UInt64(capacity)
         else { return nil }
     }

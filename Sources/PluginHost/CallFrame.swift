@@ -57,6 +57,21 @@ package final class CallFrame {
         unsafe body(Span(_unsafeStart: result, count: resultCount))
     }
 
+    /// Gives back the memory of a large result or text.
+    package func shrink(to bytes: Int) {
+        if resultCapacity > bytes {
+            unsafe result.deallocate()
+            resultCapacity = 4096
+            resultCount = 0
+            unsafe result = .allocate(capacity: resultCapacity)
+        }
+        if scratchCapacity > bytes {
+            unsafe scratch.deallocate()
+            scratchCapacity = 4096
+            unsafe scratch = .allocate(capacity: scratchCapacity)
+        }
+    }
+
     /// Whether the result is a number that the host itself has written, so that it needs no check.
     package var isNumber: Bool { written == .number }
 

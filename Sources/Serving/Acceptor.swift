@@ -33,7 +33,13 @@ final class Acceptor {
     }
 
     /// Accepts until `stop`. The sockets are listening already.
-    func run(_ sockets: [CInt], _ mailbox: Mailbox<Acceptor>) throws(SystemError) {
+    ///
+    /// Calls `started` once nothing can go wrong any more.
+    func run(
+        _ sockets: [CInt],
+        _ mailbox: Mailbox<Acceptor>,
+        started: () -> Void
+    ) throws(SystemError) {
         let client = AcceptorMailboxClient(mailbox, self)
         mailboxClient = client
         _ = try mailbox.withDescriptor { descriptor throws(SystemError) in
@@ -44,6 +50,7 @@ final class Acceptor {
             try listener.start(eventLoop)
             listeners.append(listener)
         }
+        started()
         try eventLoop.run()
     }
 

@@ -108,7 +108,8 @@ final class Connection: LoopClient {
     }
 
     func deadlineReached(now: UInt64) {
-        guard phase == .serving, output.isEmpty else { return close() }
+        guard phase == .serving else { return close() }
+        guard output.isEmpty else { return sendLastTime() }
         // What is missing may have arrived in this very moment, or while a model kept the loop
         // busy.
         let sequence = slot.sequence
@@ -122,14 +123,21 @@ final class Connection: LoopClient {
         advance()
     }
 
+    /// Output has waited too long; unless the client takes some of it now, that was the end.
+    private func sendLastTime() {
+        let before = output.progress
+        if flush() {
+            advance()
+        } else if phase == .serving, output.progress == before {
+            close()
+        }
+    }
+
     /// From now on the next answer is the last one; an idle connection ends after the settling
     /// time.
     func beginDraining() {
-        guard phase == .serving, inputIsEmpty, output.isEmpty, let token else { return }
-        owner.eventLoop.setDeadline(
-            owner.eventLoop.now + configuration.settleNanoseconds,
-            token
-        )
+        guard phase == .serving, inputIsEmpty, output.isEmpty else { return }
+        setDeadline(after: configuration.settleNanoseconds)
     }
 
     // MARK: Input
@@ -224,6 +232,8 @@ final class Connection: LoopClient {
     /// What the input holds.
     private enum Step {
         case nothing
+        /// An empty line behind a request, which RFC 9112 2.2 says to ignore.
+        case emptyLine
         case incomplete
         case complete(RequestHead, total: Int)
         case fault(HTTPFault)
@@ -254,6 +264,7 @@ final class Connection: LoopClient {
         while phase == .serving, !closesAfterOutput, !output.isSpilled {
             switch withInput({ examine($0) }) {
             case .nothing, .incomplete: return
+            case .emptyLine: dropEmptyLine()
             case .fault(let fault): refuse(fault)
             case .complete(let head, let total): execute(head, total)
             }
@@ -264,6 +275,7 @@ final class Connection: LoopClient {
         do throws(HTTPFault) {
             if head == nil {
                 guard !text.isEmpty else { return .nothing }
+                if text.count == 2, text[0] == 0x0d, text[1] == 0x0a { return .emptyLine }
                 guard case .head(let found) = try parser.parse(text, limits: configuration.http)
                 else { return .incomplete }
                 head = found
@@ -304,6 +316,14 @@ final class Connection: LoopClient {
         } catch {
             return .fault(error)
         }
+    }
+
+    private func dropEmptyLine() {
+        if spilledInput != nil { return consumeSpilled(2) }
+        var word = slot.word
+        word.start += 2
+        slot.word = word
+        forgetRequest()
     }
 
     /// Executes the request at the front of the input and commits its answer.
@@ -399,15 +419,12 @@ final class Connection: LoopClient {
     }
 
     private func stall(_ result: IOResult) -> Bool {
-        guard result == .wouldBlock, let token else {
+        guard result == .wouldBlock else {
             close()
             return false
         }
         wait(for: .writable)
-        owner.eventLoop.setDeadline(
-            owner.eventLoop.now + configuration.writeNanoseconds,
-            token
-        )
+        setDeadline(after: configuration.writeNanoseconds)
         return false
     }
 
@@ -430,6 +447,10 @@ final class Connection: LoopClient {
         owner.eventLoop.setDeadline(deadline, token)
     }
 
+    private func setDeadline(after nanoseconds: UInt64) {
+        if let token { owner.eventLoop.setDeadline(owner.eventLoop.now + nanoseconds, token) }
+    }
+
     private func wait(for wanted: Interest) {
         guard wanted != interest, let token else { return }
         interest = wanted
@@ -438,11 +459,11 @@ final class Connection: LoopClient {
 
     /// The last answer is sent.
     private func finish() {
-        guard !inputEnded, let token else { return close() }
+        guard !inputEnded else { return close() }
         phase = .lingering
         Socket.finishSending(socket)
         wait(for: .readable)
-        owner.eventLoop.setDeadline(owner.eventLoop.now + 1_000_000_000, token)
+        setDeadline(after: 1_000_000_000)
     }
 
     private func linger() {

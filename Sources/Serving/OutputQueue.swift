@@ -11,6 +11,8 @@ struct OutputQueue {
     /// taken.
     private var spilled: [UInt8] = []
     private var spilledCursor = 0
+    /// Counts the sends that the kernel took something of.
+    private(set) var progress = 0
 
     init(_ slot: Slot) {
         self.slot = slot
@@ -51,12 +53,14 @@ struct OutputQueue {
             let result = slot.sendOutput(to: socket, from: cursor)
             guard case .moved(let count) = result else { return result }
             cursor += count
+            progress += 1
             noteSent()
         }
         while spilledCursor < spilled.count {
             let result = Socket.send(spilled, from: spilledCursor, to: socket)
             guard case .moved(let count) = result else { return result }
             spilledCursor += count
+            progress += 1
         }
         if spilledCursor > 0 {
             slot.outputBase &+= UInt32(truncatingIfNeeded: spilledCursor)

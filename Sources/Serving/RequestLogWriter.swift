@@ -50,9 +50,14 @@ package final class RequestLogFiles {
         return String(decoding: name, as: UTF8.self)
     }
 
+    /// Numbers beyond this are somebody's invention: a billion records a day for 2,700 years.
+    private static let sequenceMaximum: UInt64 = 1_000_000_000_000_000
+
     private static func firstSequence(_ name: String) -> UInt64? {
-        guard name.hasPrefix("requests-"), name.hasSuffix(".jsonl") else { return nil }
-        return UInt64(name.dropFirst(9).dropLast(6))
+        guard let number = UInt64(name.dropFirst(9).dropLast(6)), number <= sequenceMaximum,
+            self.name(number) == name
+        else { return nil }
+        return number
     }
 
     private func names() throws(SystemError) -> [String] {
@@ -70,7 +75,9 @@ package final class RequestLogFiles {
         if size != total { try opened.truncate(to: size) }
         // The last line that is a record; somebody else may have written behind it.
         for line in complete.split(separator: 0x0a).reversed() {
-            guard let number = Self.sequence(of: Array(line)) else { continue }
+            guard let number = Self.sequence(of: Array(line)), number >= nextSequence else {
+                continue
+            }
             nextSequence = number + 1
             break
         }
@@ -78,11 +85,16 @@ package final class RequestLogFiles {
     }
 
     private static func sequence(of line: [UInt8]) -> UInt64? {
-        (try? JSONValue(parsing: line))?["sequence"]?.unsigned
+        guard let record = try? JSONValue(parsing: line), record["time"] != nil,
+            record["requestId"] != nil, let number = record["sequence"]?.unsigned,
+            number <= sequenceMaximum
+        else { return nil }
+        return number
     }
 
     /// Appends whole lines, which have the next `count` numbers; all of them or none.
     func append(_ lines: [UInt8], count: UInt64) throws(SystemError) {
+        if count == 0 { return }
         // Somebody may have removed the file, or the whole folder.
         let isOld = size > 0 && MonotonicClock.now() - begunAt >= ageNanoseconds
         if file == nil || size >= bytesMaximum || isOld || !File.exists(path) { try beginFile() }
@@ -221,11 +233,7 @@ package final class RequestLogWriter: Sendable {
             let stopping = isStopped.wait(nanoseconds: failedBefore ? 100_000_000 : 5_000_000) {
                 $0
             }
-            let failure = Self.empty(pending + rings, into: files)
-            if failure == nil {
-                for ring in pending { try? File.remove(ring.path) }
-                pending = []
-            }
+            let failure = empty(&pending, into: files) ?? empty(rings, into: files)
             if let failure, !failedBefore {
                 log.write(
                     .error,
@@ -247,21 +255,39 @@ package final class RequestLogWriter: Sendable {
         }
     }
 
-    /// Empties all rings; returns why that was not possible.
-    private static func empty(_ rings: [LogRing], into files: RequestLogFiles) -> SystemError? {
-        var failure: SystemError?
+    /// Empties the rings of an earlier process and removes them; returns why that was not possible.
+    private func empty(_ pending: inout [LogRing], into files: RequestLogFiles) -> SystemError? {
+        while let ring = pending.first {
+            do {
+                while ring.hasRecords { _ = try files.drain(ring) }
+                try File.remove(ring.path)
+            } catch {
+                guard error.number == SystemError.badMessage else { return error }
+                try? LogRings.setAside(ring.path, "its records are damaged from some place on", log)
+            }
+            pending.removeFirst()
+        }
+        return nil
+    }
+
+    /// Empties the loops' rings; returns why that was not possible.
+    private func empty(_ rings: [LogRing], into files: RequestLogFiles) -> SystemError? {
         for ring in rings {
             do {
-                while try files.drain(ring) > 0 {}
+                while ring.hasRecords { _ = try files.drain(ring) }
             } catch {
-                failure = error
                 // The order of the rings matters to one that has a batch open: none is passed over.
                 guard error.number == SystemError.badMessage else { return error }
                 // Something has written over the ring: go on with what comes after it.
                 ring.discardAll()
+                log.write(
+                    .error,
+                    "request_log.damaged",
+                    "\(ring.path) was written over; the records in it are lost"
+                )
             }
         }
-        return failure
+        return nil
     }
 }
 
@@ -345,13 +371,27 @@ package enum LogRings {
         return count
     }
 
-    private static func setAside(
+    /// Keeps a ring that cannot be read under another name.
+    static func setAside(
         _ path: String,
         _ reason: String,
         _ log: EventLog
     ) throws(SystemError) {
-        try File.rename(path, to: "\(path).damaged")
-        log.write(.error, "request_log.damaged", "\(path): \(reason); kept as \(path).damaged")
+        let kept = free(path, ".damaged")
+        try File.rename(path, to: kept)
+        log.write(.error, "request_log.damaged", "\(path): \(reason); kept as \(kept)")
+    }
+
+    /// A path with this ending that names nothing yet: a process's number may come again, and what
+    /// an earlier one has left is not overwritten.
+    private static func free(_ path: String, _ ending: String) -> String {
+        var candidate = path + ending
+        var number = 1
+        while File.exists(candidate) {
+            candidate = "\(path)-\(number)\(ending)"
+            number += 1
+        }
+        return candidate
     }
 
     /// Makes the rings of this process's loops.
@@ -362,7 +402,7 @@ package enum LogRings {
     ) throws(SystemError) -> [LogRing] {
         var rings: [LogRing] = []
         for index in 0..<count {
-            let path = "\(folder)/ring-\(CurrentProcess.id)-\(index).bin"
+            let path = free("\(folder)/ring-\(CurrentProcess.id)-\(index)", ".bin")
             rings.append(try LogRing(creating: path, capacity: bytes))
         }
         return rings

@@ -42,7 +42,14 @@ package final class Server {
     private var writerThread: Thread?
     private var loopThreads: [LoopThread] = []
     private let loopsRunning: Guarded<Int>
+    private let start = Guarded<StartProgress>(StartProgress())
     private var lock: FileDescriptor?
+
+    /// How far the threads have come.
+    private struct StartProgress {
+        var running = 0
+        var failure: String?
+    }
 
     /// A thread that can be kept in an array.
     private final class LoopThread {
@@ -89,6 +96,7 @@ package final class Server {
             try startWriter(files, pending: replayed.pending)
             try startLoops(region)
             try startAcceptor(region, sockets)
+            try awaitStart()
         } catch let failure as CommitFailure {
             throw .configuration(failure.description)
         } catch let failure as StartFailure {
@@ -141,7 +149,8 @@ package final class Server {
     private static func connections(
         _ configuration: ServerConfiguration
     ) throws(StartFailure) -> Int {
-        let reserve = 64
+        // What the host itself needs: four descriptors a loop, and some for everything else.
+        let reserve = 64 + 4 * configuration.loops
         let limit = CurrentProcess.raiseDescriptorLimit()
         guard limit >= 2 * reserve else {
             throw .system(
@@ -169,6 +178,23 @@ package final class Server {
         return sockets
     }
 
+    /// Waits until every thread serves; ends those that do when one cannot.
+    private func awaitStart() throws(StartFailure) {
+        let wanted = state.configuration.loops + 1
+        while true {
+            let progress = start.withLock { $0 }
+            if let failure = progress.failure {
+                for mailbox in mailboxes { mailbox.post { $0.stop() } }
+                acceptorMailbox.post { $0.stop() }
+                writer.stop()
+                writerThread.take()?.join()
+                throw .system("\(failure); raise the limit of open files, or start fewer --loops")
+            }
+            if progress.running == wanted { return }
+            MonotonicClock.sleep(nanoseconds: 200_000)
+        }
+    }
+
     private func startWriter(
         _ files: sending RequestLogFiles,
         pending: [LogRing]
@@ -186,7 +212,8 @@ package final class Server {
     }
 
     private func startLoops(_ region: SlotRegion) throws(SystemError) {
-        let (state, snapshot, running, log) = (self.state, self.snapshot, loopsRunning, self.log)
+        let (state, snapshot, running) = (self.state, self.snapshot, loopsRunning)
+        let (start, log) = (self.start, self.log)
         for index in 0..<state.configuration.loops {
             let mailbox = try Mailbox<ServingLoop>()
             mailboxes.append(mailbox)
@@ -201,8 +228,9 @@ package final class Server {
                         ring: ring,
                         seed: seed
                     )
-                    try loop.run(mailbox)
+                    try loop.run(mailbox) { start.withLock { $0.running += 1 } }
                 } catch {
+                    start.withLock { $0.failure = "an event loop: \(error)" }
                     log.write(.error, "loop.failed", "an event loop has ended: \(error)")
                 }
                 running.withLock { $0 -= 1 }
@@ -212,12 +240,14 @@ package final class Server {
     }
 
     private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws(SystemError) {
-        let (mailbox, loops, log) = (acceptorMailbox, mailboxes, self.log)
+        let (mailbox, loops) = (acceptorMailbox, mailboxes)
+        let (start, log) = (self.start, self.log)
         acceptorThread = try Thread(name: "accept") {
             do {
                 let acceptor = try Acceptor(region: region, loops: loops)
-                try acceptor.run(sockets, mailbox)
+                try acceptor.run(sockets, mailbox) { start.withLock { $0.running += 1 } }
             } catch {
+                start.withLock { $0.failure = "accepting: \(error)" }
                 log.write(.error, "accept.failed", "accepting has ended: \(error)")
             }
         }

@@ -69,13 +69,15 @@ package final class ServingLoop {
         arguments.reserveCapacity(64)
     }
 
-    /// Serves until the loop is told to stop. Called on the loop's own thread.
-    func run(_ mailbox: Mailbox<ServingLoop>) throws(SystemError) {
+    /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
+    /// nothing can go wrong any more.
+    func run(_ mailbox: Mailbox<ServingLoop>, started: () -> Void) throws(SystemError) {
         let client = MailboxClient(mailbox, self)
         mailboxClient = client
         let token = try mailbox.withDescriptor { descriptor throws(SystemError) in
             try eventLoop.register(descriptor, .readable, for: client)
         }
+        started()
         try eventLoop.run()
         mailbox.withDescriptor { eventLoop.unregister($0, token) }
         mailboxClient = nil
@@ -190,6 +192,7 @@ package final class ServingLoop {
         if body.capacity > large { body = [] }
         if answer.capacity > large { answer = [] }
         if record.capacity > large { record = [] }
+        frame.shrink(to: large)
         document.shrink(to: large / 16)
         resultDocument.shrink(to: large / 16)
     }

@@ -63,6 +63,20 @@ struct LogRingTests {
         #expect(read(ring).records == [[9]])
     }
 
+    @Test(arguments: [(64, UInt8(0xf8)), (64, 0x03), (128, 0x04)])
+    func `a ring whose positions cannot be is not opened`(place: Int, byte: UInt8) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/ring"
+        let ring = try LogRing(creating: path, capacity: 4096)
+        #expect(ring.append([1], key: 1))
+        var bytes = try File.read(path, limit: 1 << 20)
+        for index in 0..<8 { bytes[place + index] = byte == 0xf8 ? 0xff : bytes[place + index] }
+        bytes[place] = byte
+        if byte == 0xf8 { for index in 0..<8 { bytes[128 + index] = index == 0 ? 0xf0 : 0xff } }
+        try File.writeAtomically(path, bytes)
+        #expect(try LogRing(existing: path) == nil)
+    }
+
     @Test func `a file that is no ring is not opened, and damaged records are noticed`() throws {
         let folder = try TemporaryFolder()
         let text = try folder.write("text", String(repeating: "x", count: 8192))

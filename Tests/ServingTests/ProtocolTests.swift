@@ -145,6 +145,17 @@ struct ProtocolTests {
         #expect(try host.logLines().count <= 6000)
     }
 
+    @Test func `an empty line behind a request is no request`() throws {
+        let host = try host { $0.headNanoseconds = 100_000_000 }
+        let client = try host.client()
+        try client.send(request(1) + "\r\n")
+        #expect(try client.answer().status == 200)
+        MonotonicClock.sleep(nanoseconds: 300_000_000)
+        #expect(try client.call("GET", "/health/live").status == 200)
+        client.finishSending()
+        #expect(try client.isAtEnd())
+    }
+
     @Test func `an HTTP/1.0 client that wants to go on is told so`() throws {
         let host = try host()
         let client = try host.client()

@@ -94,6 +94,36 @@ struct RequestLogTests {
         #expect(try files(folder).nextSequence == 21)
     }
 
+    @Test func `foreign lines and names do not move the numbers`() throws {
+        let folder = try TemporaryFolder()
+        let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)
+        for id in 1...3 { #expect(ring.append(record(id), key: 1)) }
+        _ = try files(folder).drain(ring)
+        let path = "\(folder.path)/logs/requests-000000000001.jsonl"
+        let text = try File.read(path, limit: 1 << 20)
+        for line in [
+            #"{"sequence":1}"#, #"{"time":"","requestId":"","sequence":18446744073709551615}"#,
+            #"{"time":"","requestId":"","sequence":0}"#, "no record",
+        ] {
+            try File.writeAtomically(path, text + Array("\(line)\n".utf8))
+            #expect(try files(folder).nextSequence == 4, "\(line)")
+        }
+        try folder.write("logs/requests-18446744073709551615.jsonl", "")
+        try folder.write("logs/requests-+5.jsonl", "")
+        #expect(try files(folder).nextSequence == 4)
+    }
+
+    @Test func `rings of a process do not take the place of those that an earlier one left`() throws
+    {
+        let folder = try TemporaryFolder()
+        let first = try LogRings.create(folder: folder.path, count: 2, bytes: 4096)
+        #expect(first[0].append(record(1), key: 1))
+        let second = try LogRings.create(folder: folder.path, count: 2, bytes: 4096)
+        #expect(Set((first + second).map(\.path)).count == 4)
+        #expect(try LogRing(existing: first[0].path)?.hasRecords == true)
+        #expect(try LogRing(existing: second[0].path)?.hasRecords == false)
+    }
+
     @Test func `an old file is followed by a new one`() throws {
         let folder = try TemporaryFolder()
         let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)
