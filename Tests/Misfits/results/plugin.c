@@ -17,7 +17,9 @@ static bool is(const model_value *value, const char *word) {
 }
 
 static model_status answer_bytes(const model_value *value, model_writer *writer) {
-    size_t count = (size_t)strtoul(value->text, NULL, 10);
+    char digits[24] = {0};  // the text is not terminated
+    memcpy(digits, value->text, value->length < 23 ? value->length : 23);
+    size_t count = (size_t)strtoul(digits, NULL, 10);
     char *space = writer->reserve(writer, count + 2);
     if (!space) return MODEL_INTERNAL;
     memset(space, 'x', count + 2);
