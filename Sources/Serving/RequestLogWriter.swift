@@ -259,11 +259,9 @@ package final class RequestLogWriter: Sendable {
     private func empty(_ pending: inout [LogRing], into files: RequestLogFiles) -> SystemError? {
         while let ring = pending.first {
             do {
-                while ring.hasRecords { _ = try files.drain(ring) }
-                try File.remove(ring.path)
+                _ = try LogRings.replay(ring, into: files, log: log)
             } catch {
-                guard error.number == SystemError.badMessage else { return error }
-                try? LogRings.setAside(ring.path, "its records are damaged from some place on", log)
+                return error
             }
             pending.removeFirst()
         }
@@ -344,7 +342,8 @@ package enum LogRings {
         return replayed
     }
 
-    private static func replay(
+    /// Moves one ring's records to the log and removes it, or sets it aside when it is damaged.
+    static func replay(
         _ ring: LogRing,
         into files: RequestLogFiles,
         log: EventLog
@@ -372,7 +371,7 @@ package enum LogRings {
     }
 
     /// Keeps a ring that cannot be read under another name.
-    static func setAside(
+    private static func setAside(
         _ path: String,
         _ reason: String,
         _ log: EventLog

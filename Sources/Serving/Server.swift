@@ -265,13 +265,9 @@ package final class Server {
         acceptorThread.take()?.join()
         for mailbox in mailboxes { mailbox.post { $0.drain() } }
         let limit = start + state.configuration.drainNanoseconds
-        while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit {
-            MonotonicClock.sleep(nanoseconds: 1_000_000)
-        }
-        let isComplete = loopsRunning.withLock { $0 } == 0
-        if !isComplete { stopLoops() }
+        let isComplete = haveLoopsEnded(by: limit)
         // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
-        let areStopped = loopsRunning.withLock { $0 } == 0
+        let areStopped = isComplete || stopLoops()
         if areStopped { for loop in loopThreads { loop.thread.take()?.join() } }
         writer.stop()
         writerThread.take()?.join()
@@ -280,16 +276,22 @@ package final class Server {
         return isComplete
     }
 
-    /// Closes what is left, and waits a second for the loops to end.
-    private func stopLoops() {
-        for mailbox in mailboxes { mailbox.post { $0.stop() } }
-        let limit = MonotonicClock.now() + 1_000_000_000
+    /// Waits until every loop has ended, or the moment has come; whether they have.
+    private func haveLoopsEnded(by limit: UInt64) -> Bool {
         while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit {
             MonotonicClock.sleep(nanoseconds: 1_000_000)
         }
-        if loopsRunning.withLock({ $0 }) > 0 {
+        return loopsRunning.withLock { $0 } == 0
+    }
+
+    /// Closes what is left, and waits a second for the loops to end; whether they have.
+    private func stopLoops() -> Bool {
+        for mailbox in mailboxes { mailbox.post { $0.stop() } }
+        let haveEnded = haveLoopsEnded(by: MonotonicClock.now() + 1_000_000_000)
+        if !haveEnded {
             log.write(.error, "shutdown.stuck", "a model has not come back; it is left behind")
         }
+        return haveEnded
     }
 
     private func destroyModels() {
