@@ -19,15 +19,15 @@ package struct InputBinding: Sendable {
     /// With declared inputs there is one argument, an object; members that are not declared are
     /// passed over. With one declared input, an argument that is no object is that input's value.
     package func bind(
-        _ arguments: [Int],
+        _ arguments: Span<Int>,
         of document: borrowing JSONDocument,
         in text: Span<UInt8>,
         to values: inout [JSONReference]
     ) throws(BindingError) {
         values.removeAll(keepingCapacity: true)
         guard let inputs else {
-            for argument in arguments {
-                let entry = document.entries[argument]
+            for index in arguments.indices {
+                let entry = document.entries[arguments[index]]
                 values.append(
                     JSONReference(
                         kind: .json,

@@ -17,6 +17,8 @@ package struct RequestHead: Equatable, Sendable {
     package var method: Method = .other
     /// Where the path stands, with its leading `/` and without the query.
     package var path: Range<Int> = 0..<0
+    /// Whether the path has a percent sign in it.
+    package var pathHasEscapes = false
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     package var minorVersion = 1
     /// Whether the connection goes on after the answer.

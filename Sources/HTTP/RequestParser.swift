@@ -177,14 +177,32 @@ private struct HeadReader {
             )
         }
         let scheme: StaticString = "http://"
-        if text[start] != UInt8(ascii: "/"), matches(text, start..<position, prefix: scheme) {
+        let isAbsolute =
+            text[start] != UInt8(ascii: "/") && matches(text, start..<position, prefix: scheme)
+        if isAbsolute {
             // The absolute form, which a proxy uses: what counts is the path behind the authority.
             start += 7
-            while start < position, text[start] != UInt8(ascii: "/") { start += 1 }
+            let authority = start
+            while start < position, text[start] != UInt8(ascii: "/"),
+                text[start] != UInt8(ascii: "?")
+            {
+                start += 1
+            }
+            guard start > authority else {
+                throw HTTPFault(.badRequest, "the request's target has no host")
+            }
         }
         var pathEnd = start
-        while pathEnd < position, text[pathEnd] != UInt8(ascii: "?") { pathEnd += 1 }
+        while pathEnd < position, text[pathEnd] != UInt8(ascii: "?") {
+            if text[pathEnd] == UInt8(ascii: "%") { head.pathHasEscapes = true }
+            pathEnd += 1
+        }
         head.path = start..<pathEnd
+        // The absolute form may end with the authority: then the path is the root's.
+        if head.path.isEmpty, isAbsolute {
+            position += 1
+            return
+        }
         guard !head.path.isEmpty,
             text[start] == UInt8(ascii: "/") || text[start] == UInt8(ascii: "*")
         else {
@@ -254,6 +272,9 @@ private struct HeadReader {
             }
             head.framing = .chunked
         case 26 where matches(text, name, "x-switchyard-force-backend"):
+            guard head.forcedBackend == nil else {
+                throw HTTPFault(.badRequest, "X-Switchyard-Force-Backend stands twice")
+            }
             head.forcedBackend = value
         default:
             break

@@ -30,7 +30,7 @@ package struct Committed: Sendable {
 
 /// Makes revisions. Used by one thread at a time.
 package final class Committer {
-    private let endpointsFolder: String
+    private let folder: EndpointFolder
     private let revisions: RevisionStore
     private let store: DeploymentStore
     private let loader: DeploymentLoader
@@ -44,7 +44,7 @@ package final class Committer {
         loader: DeploymentLoader,
         log: EventLog
     ) {
-        self.endpointsFolder = endpointsFolder
+        folder = EndpointFolder(path: endpointsFolder)
         self.revisions = revisions
         self.store = store
         self.loader = loader
@@ -87,24 +87,24 @@ package final class Committer {
     }
 
     private func commitFiles(current: Revision?, author: String) throws -> Committed {
-        let texts = try readFiles()
-        var errors: [String] = []
-        let endpoints = texts.compactMap { parse($0, &errors) }
-        let resolved = resolve(endpoints, texts, pinned: nil, &errors)
-        guard errors.isEmpty else { throw CommitFailure(errors: errors) }
+        var contents = folder.read()
+        var resolved = resolve(contents.endpoints, contents.texts, pinned: nil, &contents.errors)
+        resolveDirect(&resolved, &contents.errors)
+        guard contents.errors.isEmpty else { throw CommitFailure(errors: contents.errors) }
+        let (texts, versions) = (contents.texts, resolved.map(\.version))
         let next = Revision(
             number: max(current?.number ?? 0, revisions.highestNumber) + 1,
             created: Timestamp.text(.now()),
             author: author,
-            changes: changes(from: current, to: texts, resolved.map(\.version)),
+            changes: changes(from: current, to: texts, versions),
             endpoints: texts,
-            versions: resolved.map(\.version)
+            versions: versions
         )
         if let current, current.hasSameState(as: next) {
-            return committed(current, endpoints, resolved, degraded: nil)
+            return committed(current, contents.endpoints, resolved, degraded: nil)
         }
         // Loaded and built before it is written: a revision on disk is one that has worked.
-        let result = committed(next, endpoints, resolved, degraded: nil)
+        let result = committed(next, contents.endpoints, resolved, degraded: nil)
         try revisions.commit(next)
         return result
     }
@@ -112,68 +112,23 @@ package final class Committer {
     /// Serves a revision as it was committed.
     private func serve(_ revision: Revision, degraded: String?) throws -> Committed {
         var errors: [String] = []
-        let endpoints = revision.endpoints.compactMap { parse($0, &errors) }
-        let resolved = resolve(endpoints, revision.endpoints, pinned: revision.versions, &errors)
+        let endpoints = revision.endpoints.compactMap { folder.parse($0, &errors) }
+        var resolved = resolve(endpoints, revision.endpoints, pinned: revision.versions, &errors)
         guard errors.isEmpty else { throw CommitFailure(errors: errors) }
-        return committed(revision, endpoints, resolved, degraded: degraded)
-    }
-
-    // MARK: Reading
-
-    private func readFiles() throws -> [Revision.EndpointText] {
-        var errors: [String] = []
-        var texts: [Revision.EndpointText] = []
-        let names: [String]
-        do {
-            names = try Directory.names(in: endpointsFolder)
-        } catch {
-            throw CommitFailure(errors: ["\(error); name the folder of endpoint files"])
-        }
-        for name in names where !name.hasPrefix(".") {
-            let path = "\(endpointsFolder)/\(name)"
-            if name.hasSuffix(".yml") {
-                errors.append(
-                    "\(path): found a name that ends in .yml; wanted .yaml; rename the file"
-                )
-            }
-            guard name.hasSuffix(".yaml") else { continue }
+        for version in revision.versions
+        where !resolved.contains(where: { $0.version.reference == version.reference }) {
             do {
-                let facts = try File.facts(path)
-                guard facts.kind == .regular, facts.size <= YAMLParser.bytesMaximum else {
-                    let found = facts.kind == .regular ? "\(facts.size) bytes" : facts.kind.rawValue
-                    errors.append(
-                        "\(path): found \(found); wanted a regular file of at most "
-                            + "\(YAMLParser.bytesMaximum) bytes; remove or replace it"
+                resolved.append(
+                    Resolved(
+                        version: version,
+                        loaded: try loadPinned(version.reference, revision.versions)
                     )
-                    continue
-                }
-                let bytes = try File.read(path, limit: YAMLParser.bytesMaximum)
-                let text = String(decoding: bytes, as: UTF8.self)
-                guard Array(text.utf8) == bytes else {
-                    errors.append("\(path):1:1: error: the file is not UTF-8 text")
-                    continue
-                }
-                texts.append(Revision.EndpointText(name: String(name.dropLast(5)), text: text))
+                )
             } catch {
-                errors.append("\(error)")
+                warn(version.reference, "\(error)")
             }
         }
-        guard errors.isEmpty else { throw CommitFailure(errors: errors) }
-        return texts
-    }
-
-    private func parse(_ text: Revision.EndpointText, _ errors: inout [String]) -> Endpoint? {
-        let bytes = Array(text.text.utf8)
-        switch EndpointFile.read(name: text.name, text: bytes) {
-        case .endpoint(let endpoint):
-            return endpoint
-        case .errors(let found):
-            let path = "\(endpointsFolder)/\(text.name).yaml"
-            let shown = 20
-            errors += found.prefix(shown).map { $0.rendered(file: path, text: bytes) }
-            if found.count > shown { errors.append("\(path): … and \(found.count - shown) more") }
-            return nil
-        }
+        return committed(revision, endpoints, resolved, degraded: degraded)
     }
 
     // MARK: Resolving and loading
@@ -181,21 +136,23 @@ package final class Committer {
     private struct Resolved {
         let version: Revision.ResolvedVersion
         let loaded: LoadedVersion
+
+        init(version: Revision.ResolvedVersion, loaded: LoadedVersion) {
+            self.version = version
+            self.loaded = loaded
+        }
+
+        init(_ reference: DeploymentReference, _ loaded: LoadedVersion) {
+            self.loaded = loaded
+            version = Revision.ResolvedVersion(
+                reference: reference,
+                number: loaded.number,
+                pluginHash: loaded.pluginHash
+            )
+        }
     }
 
-    /// An error about a split's deployment, shown where the file names it.
-    private func place(
-        of split: Split,
-        _ endpoint: Endpoint,
-        _ texts: [Revision.EndpointText],
-        _ problem: String
-    ) -> String {
-        let text = Array((texts.first { $0.name == endpoint.name }?.text ?? "").utf8)
-        let mark = EndpointFile.mark(ofDeployment: split.name, text: text)
-        return YAMLError(mark, "split '\(split.name)': \(problem)")
-            .rendered(file: "\(endpointsFolder)/\(endpoint.name).yaml", text: text)
-    }
-
+    /// What the endpoints name.
     private func resolve(
         _ endpoints: [Endpoint],
         _ texts: [Revision.EndpointText],
@@ -216,29 +173,70 @@ package final class Committer {
                     } else {
                         version = try load(reference)
                     }
-                    resolved.append(
-                        Resolved(
-                            version: Revision.ResolvedVersion(
-                                reference: reference,
-                                number: version.number,
-                                pluginHash: version.pluginHash
-                            ),
-                            loaded: version
-                        )
-                    )
+                    resolved.append(Resolved(reference, version))
                 } catch {
-                    errors.append(place(of: split, endpoint, texts, "\(error)"))
+                    errors.append(folder.place(of: split, endpoint, texts, "\(error)"))
                 }
             }
         }
         return resolved
     }
 
-    private func name(_ reference: DeploymentReference) throws(DeploymentError) -> DeploymentName {
-        guard let name = DeploymentName(branch: reference.branch, name: reference.name) else {
-            throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
+    /// What can be called without an endpoint: every alias, and `latest` of every deployment.
+    private func resolveDirect(_ resolved: inout [Resolved], _ errors: inout [String]) {
+        var seen = Set(resolved.map(\.version.reference))
+        let deployments: [DeploymentName]
+        do {
+            deployments = try store.deployments()
+        } catch {
+            errors.append("\(error)")
+            return
         }
-        return name
+        for deployment in deployments {
+            func add(_ version: VersionReference) throws(DeploymentError) {
+                let reference = DeploymentReference(
+                    branch: deployment.branch,
+                    name: deployment.name,
+                    version: version
+                )
+                guard seen.insert(reference).inserted else { return }
+                resolved.append(Resolved(reference, try load(reference)))
+            }
+            do {
+                for alias in try store.file(deployment).aliases.keys.sorted() {
+                    do {
+                        try add(.alias(alias))
+                    } catch {
+                        errors.append("alias '\(alias)' of \(deployment): \(error)")
+                    }
+                }
+            } catch {
+                errors.append("\(error)")
+            }
+            do {
+                try add(.latest)
+            } catch {
+                // Nobody has asked for this version by anything but its being there.
+                warn(
+                    DeploymentReference(
+                        branch: deployment.branch,
+                        name: deployment.name,
+                        version: .latest
+                    ),
+                    "\(error)"
+                )
+            }
+        }
+    }
+
+    private func warn(_ reference: DeploymentReference, _ problem: String) {
+        let name = "\(reference.branch)/\(reference.name)"
+        log.write(
+            .warning,
+            "version.not_loaded",
+            "'\(reference.version)' of \(name) cannot be called: \(problem)",
+            ["deployment": .text(name)]
+        )
     }
 
     /// The very build that a revision was committed with.
@@ -246,7 +244,9 @@ package final class Committer {
         _ reference: DeploymentReference,
         _ pinned: [Revision.ResolvedVersion]
     ) throws(DeploymentError) -> LoadedVersion {
-        let deployment = try name(reference)
+        guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
+            throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
+        }
         guard let pin = pinned.first(where: { $0.reference == reference }) else {
             throw DeploymentError("the revision does not say which version of \(deployment) it had")
         }
@@ -262,48 +262,13 @@ package final class Committer {
         return version
     }
 
-    private func load(
-        _ reference: DeploymentReference
-    ) throws(DeploymentError) -> LoadedVersion {
-        let deployment = try name(reference)
-        let numbers: [Int]
-        do {
-            numbers = try store.versions(deployment)
-        } catch {
-            throw DeploymentError("\(error)")
-        }
-        guard !numbers.isEmpty else { throw missing(deployment) }
-        switch reference.version {
-        case .number(let number):
-            guard numbers.contains(number) else {
-                let list = numbers.map(String.init).joined(separator: ", ")
-                throw DeploymentError(
-                    "\(deployment) has no version \(number); it has \(list)"
-                )
-            }
-            return try loadNumber(deployment, number)
-        case .alias(let alias):
-            let aliases = try store.file(deployment).aliases
-            guard let number = aliases[alias] else {
-                let known = aliases.keys.sorted().joined(separator: ", ")
-                throw DeploymentError(
-                    "\(deployment) has no alias '\(alias)'; "
-                        + (known.isEmpty ? "it has none" : "it has \(known)")
-                )
-            }
-            return try loadNumber(deployment, number)
-        case .latest:
-            return try loadLatest(deployment, numbers)
-        }
-    }
-
-    /// The highest version that can be loaded; those above it are named in the event log.
-    private func loadLatest(
-        _ deployment: DeploymentName,
-        _ numbers: [Int]
-    ) throws(DeploymentError) -> LoadedVersion {
+    /// The best version that a reference stands for: the only one, or for `latest` the highest that
+    /// can be loaded; those above it are named in the event log.
+    private func load(_ reference: DeploymentReference) throws(DeploymentError) -> LoadedVersion {
+        let (deployment, numbers) = try store.candidates(reference)
+        guard reference.version == .latest else { return try loadNumber(deployment, numbers[0]) }
         var reasons: [String] = []
-        for number in numbers.reversed() {
+        for number in numbers {
             do {
                 return try loadNumber(deployment, number)
             } catch {
@@ -330,23 +295,6 @@ package final class Committer {
         return version
     }
 
-    private func missing(_ deployment: DeploymentName) -> DeploymentError {
-        let known = (try? store.deployments()) ?? []
-        if known.contains(deployment) {
-            return DeploymentError(
-                "the deployment \(deployment) in \(store.root) has no version; deploy one with "
-                    + "'switchyard deploy \(deployment.name) PLUGIN.so'"
-            )
-        }
-        let names = known.filter { $0.branch == deployment.branch }.map(\.name)
-        let guess = Suggestion.nearest(to: deployment.name, in: names)
-        let hint = guess.map { "did you mean '\($0)'? " } ?? ""
-        return DeploymentError(
-            "there is no deployment \(deployment) in \(store.root); \(hint)"
-                + "deploy it with 'switchyard deploy \(deployment.name) PLUGIN.so'"
-        )
-    }
-
     // MARK: Building
 
     private func committed(
@@ -365,10 +313,7 @@ package final class Committer {
                 }
             )
         }
-        var report = resolved.map {
-            "loaded \($0.loaded.deployment) version \($0.version.number) "
-                + "(sha256 \($0.version.pluginHash.prefix(12)))"
-        }
+        var report = loadReport(resolved)
         report += endpoints.map { endpoint in
             let splits = endpoint.splits.map { "\($0.name) \($0.weightText)" }
             return "endpoint \(endpoint.name): \(splits.joined(separator: ", "))"
@@ -376,10 +321,31 @@ package final class Committer {
         report.append("revision \(revision.number), committed \(revision.created)")
         return Committed(
             revision: revision,
-            snapshot: ServingSnapshot(revision: revision.number, endpoints: prepared),
+            snapshot: ServingSnapshot(
+                revision: revision.number,
+                endpoints: prepared,
+                deployments: resolved.map {
+                    PreparedDeployment(reference: $0.version.reference, version: $0.loaded)
+                }
+            ),
             degraded: degraded,
             report: report
         )
+    }
+
+    /// One line for each version, with the names that it is live under.
+    private func loadReport(_ resolved: [Resolved]) -> [String] {
+        var versions: [LoadedVersion] = []
+        for item in resolved where !versions.contains(where: { $0 === item.loaded }) {
+            versions.append(item.loaded)
+        }
+        return versions.map { version in
+            let aliases = resolved.filter { $0.loaded === version }
+                .compactMap(\.version.reference.version.alias)
+            return "loaded \(version.deployment) version \(version.number) "
+                + "(sha256 \(version.pluginHash.prefix(12)))"
+                + (aliases.isEmpty ? "" : ": \(aliases.joined(separator: ", "))")
+        }
     }
 
     private func prepare(

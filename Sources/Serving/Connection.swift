@@ -338,24 +338,17 @@ final class Connection: LoopClient {
         let closes = !head.keepsAlive || owner.state.isDraining && isLast
         let connection: ConnectionField =
             closes ? .close : head.minorVersion == 0 ? .keepAlive : .none
-        let key = slot.connection << 24 | slot.sequence & 0xff_ffff
+        let exchange = Exchange(
+            head: head,
+            key: slot.connection << 24 | slot.sequence & 0xff_ffff,
+            connection: connection
+        )
         withInput { text in
             if let contents = chunks?.contents {
-                owner.answerRequest(
-                    head,
-                    in: text,
-                    content: contents.span,
-                    key: key,
-                    connection: connection
-                )
+                owner.answerRequest(exchange, in: text, content: contents.span)
             } else {
-                owner.answerRequest(
-                    head,
-                    in: text,
-                    content: text.extracting(head.length..<total),
-                    key: key,
-                    connection: connection
-                )
+                let content = text.extracting(head.length..<total)
+                owner.answerRequest(exchange, in: text, content: content)
             }
         }
         if closes {

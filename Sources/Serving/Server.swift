@@ -295,10 +295,7 @@ package final class Server {
     }
 
     private func destroyModels() {
-        for endpoint in snapshot.endpoints {
-            for split in endpoint.splits {
-                if case .model(let model) = split.backend { model.instance.destroy() }
-            }
-        }
+        // A version may have several names; `destroy` counts once.
+        for deployment in snapshot.deployments { deployment.version.instance.destroy() }
     }
 }

@@ -1,5 +1,6 @@
 package import HTTP
 package import Platform
+package import Surfaces
 
 /// How a host is set up. Every property has a default that a production host can keep.
 package struct ServerConfiguration: Sendable {
@@ -17,8 +18,10 @@ package struct ServerConfiguration: Sendable {
     package var loops = CurrentProcess.processors
     /// Connections at once; default: what the descriptor limit allows, at most 16,384.
     package var connections = 16384
-    /// Limits of requests.
+    /// Limits of requests as bytes.
     package var http = HTTPLimits()
+    /// Limits of requests as JSON.
+    package var call = CallLimits()
     /// Whether a request may name the split that answers it.
     package var allowsForcing = true
     /// Whether log records carry inputs and outputs.

@@ -1,254 +1,154 @@
 // From a complete request to a complete answer, and to what its record says.
 
 import Bytes
-import Deployments
-import Endpoints
 import HTTP
-import JSON
 import Platform
-import PluginHost
 import Surfaces
+
+/// One request and what its answer has to say of the connection.
+struct Exchange {
+    let head: RequestHead
+    /// Which request of which connection it is.
+    let key: UInt64
+    let connection: ConnectionField
+    /// Monotonic nanoseconds.
+    let startedAt = MonotonicClock.now()
+}
 
 extension ServingLoop {
     /// Answers one complete request; the answer is in `answer` afterwards.
     ///
     /// - Parameters:
-    ///   - head: the request's head.
+    ///   - exchange: the request.
     ///   - text: the text that the head's places are in.
     ///   - content: the body, without framing.
-    ///   - key: which request of which connection it is.
-    ///   - connection: what the answer says about the connection.
-    func answerRequest(
-        _ head: RequestHead,
-        in text: Span<UInt8>,
-        content: Span<UInt8>,
-        key: UInt64,
-        connection: ConnectionField
+    func answerRequest(_ exchange: Exchange, in text: Span<UInt8>, content: Span<UInt8>) {
+        beginRequest(exchange.head, text)
+        guard exchange.head.pathHasEscapes else {
+            return answer(exchange, text, exchange.head.path, text, content)
+        }
+        guard Route.decode(text, exchange.head.path, to: &path) else {
+            let sentence = "the path has a percent escape that is malformed or that no name holds"
+            return fail(Failure(.badRequest, sentence), exchange)
+        }
+        let path = path
+        answer(exchange, path.span, 0..<path.count, text, content)
+    }
+
+    /// Answers a request whose path stands at `path` in `pathText`.
+    private func answer(
+        _ exchange: Exchange,
+        _ pathText: Span<UInt8>,
+        _ path: Range<Int>,
+        _ text: Span<UInt8>,
+        _ content: Span<UInt8>
     ) {
-        let startedAt = MonotonicClock.now()
-        beginRequest(head, text)
-        body.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
-        switch Route(text, path: head.path) {
+        let route = Route(pathText, path: path)
+        switch route {
         case .native(let name):
-            guard head.method == .post else {
-                return refuseMethod("POST", head, connection)
-            }
-            arguments.removeAll(keepingCapacity: true)
+            guard exchange.head.method == .post else { return refuseMethod("POST", exchange) }
             do throws(Failure) {
-                try predict(name, head, text, content)
-                finishAnswer(.ok, connection)
+                let target = try find(pathText, name)
+                try predictor.predict(
+                    target,
+                    forced: exchange.head.forcedBackend,
+                    in: text,
+                    content,
+                    requestID: requestID
+                )
+                succeed(exchange, content)
             } catch {
-                fail(error, head, connection)
+                fail(error, exchange)
             }
-            leaveRecord(key: key, startedAt: startedAt, text: content)
+            leaveRecords(key: exchange.key, startedAt: exchange.startedAt, content: content)
         case .live, .ready:
-            guard head.method == .get || head.method == .head else {
-                return refuseMethod("GET, HEAD", head, connection)
+            let method = exchange.head.method
+            guard method == .get || method == .head else {
+                return refuseMethod("GET, HEAD", exchange)
             }
-            let isLive = Route(text, path: head.path) == .live
-            let isFine = Health.write(isLive: isLive, state, snapshot, to: &body)
+            let isFine = Health.write(isLive: route == .live, state, snapshot, to: &body)
             finishAnswer(
                 isFine ? .ok : .serviceUnavailable,
-                connection,
-                withBody: head.method != .head
+                exchange.connection,
+                withBody: method != .head
             )
         case .unknown:
-            fail(
-                Failure(
-                    .routeNotFound,
-                    "there is nothing at this path; predictions are at POST /v1/<endpoint>"
-                ),
-                head,
-                connection
-            )
+            let sentence =
+                "there is nothing at this path; predictions are at POST /v1/<endpoint>, "
+                + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>"
+            fail(Failure(.routeNotFound, sentence), exchange)
         }
+    }
+
+    /// What a path names.
+    private func find(_ text: Span<UInt8>, _ name: Range<Int>) throws(Failure) -> PreparedTarget {
+        guard let target = snapshot.target(text, name) else {
+            throw snapshot.missing(Bytes.string(text, name))
+        }
+        if case .endpoint(let endpoint) = target { facts.endpoint = endpoint }
+        return target
+    }
+
+    private func succeed(_ exchange: Exchange, _ content: Span<UInt8>) {
+        NativeSurface.appendAnswer(
+            predictor.outcome,
+            to: predictor.call,
+            of: predictor.document,
+            in: content,
+            requestID: requestID,
+            body: &body
+        )
+        appendSplitFields()
+        finishAnswer(.ok, exchange.connection)
+    }
+
+    /// The fields that name the split: of a single request that got that far.
+    private func appendSplitFields() {
+        guard !predictor.call.isBatch, predictor.outcome.isAssigned,
+            let split = predictor.outcome.splits.last
+        else { return }
+        fields.append(contentsOf: split.text.fields)
     }
 
     /// Answers bytes that are no request. The connection ends with it.
     func answerFault(_ fault: HTTPFault, key: UInt64) {
         let startedAt = MonotonicClock.now()
         beginRequest(nil, [UInt8]().span)
-        body.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
-        arguments.removeAll(keepingCapacity: true)
         let code: FailureCode =
             switch fault.status {
             case .contentTooLarge, .uriTooLong, .headerFieldsTooLarge: .tooLarge
             case .requestTimeout: .deadlineExceeded
+            case .serviceUnavailable: .notReady
             default: .badRequest
             }
         facts.code = code
         NativeSurface.appendFailure(
             Failure(code, fault.problem),
+            predictor.outcome,
             requestID: requestID,
-            split: nil,
-            to: &body
+            body: &body
         )
+        if fault.status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
         finishAnswer(fault.status, .close)
-        leaveRecord(key: key, startedAt: startedAt)
+        leaveRecords(key: key, startedAt: startedAt, content: [UInt8]().span)
     }
 
-    private func refuseMethod(_ allowed: String, _ head: RequestHead, _ connection: ConnectionField)
-    {
+    private func refuseMethod(_ allowed: String, _ exchange: Exchange) {
         fields.append("Allow: \(allowed)\r\n")
-        fail(Failure(.methodNotAllowed, "this path takes \(allowed)"), head, connection)
+        fail(Failure(.methodNotAllowed, "this path takes \(allowed)"), exchange)
     }
 
-    private func fail(_ failure: Failure, _ head: RequestHead, _ connection: ConnectionField) {
+    private func fail(_ failure: Failure, _ exchange: Exchange) {
         facts.code = failure.code
-        body.removeAll(keepingCapacity: true)
-        var split: (text: SplitText, assignment: AssignmentKind, subject: [UInt8]?)?
-        if let chosen = facts.split, let assignment = facts.assignment {
-            split = (chosen.text, assignment, facts.hasSubject ? subject : nil)
-        }
-        NativeSurface.appendFailure(failure, requestID: requestID, split: split, to: &body)
+        NativeSurface.appendFailure(
+            failure,
+            predictor.outcome,
+            requestID: requestID,
+            body: &body
+        )
+        appendSplitFields()
         let status = failure.code.nativeStatus
         if status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
-        finishAnswer(status, connection, withBody: head.method != .head)
-    }
-
-    // MARK: Predicting
-
-    /// Finds the endpoint, chooses the split, asks it, and writes the body.
-    private func predict(
-        _ name: Range<Int>,
-        _ head: RequestHead,
-        _ text: Span<UInt8>,
-        _ content: Span<UInt8>
-    ) throws(Failure) {
-        guard let endpoint = snapshot.endpoint(named: text, name) else {
-            let asked = Bytes.string(text, name.prefix(Names.lengthMaximum))
-            throw Failure(.endpointNotFound, "there is no endpoint '\(asked)'")
-        }
-        facts.endpoint = endpoint
-        do {
-            try document.parse(content)
-        } catch {
-            throw Failure(.badJSON, "the body is not JSON: \(error)")
-        }
-        try NativeSurface.decode(document, in: content, arguments: &arguments)
-        let index = try choose(endpoint, head, text, content)
-        let split = endpoint.splits[index]
-        facts.split = split
-        fields.append(contentsOf: split.text.fields)
-        switch split.backend {
-        case .value(let value):
-            finishBody(value.span, split)
-        case .model(let model):
-            try ask(model, content)
-            frame.withResult { finishBody($0, split) }
-        }
-    }
-
-    private func finishBody(_ result: Span<UInt8>, _ split: PreparedSplit) {
-        NativeSurface.appendAnswer(
-            result,
-            requestID: requestID,
-            split: split.text,
-            assignment: facts.assignment ?? .coin,
-            subject: facts.hasSubject ? subject : nil,
-            to: &body
-        )
-    }
-
-    /// Chooses the split of a request.
-    private func choose(
-        _ endpoint: PreparedEndpoint,
-        _ head: RequestHead,
-        _ text: Span<UInt8>,
-        _ content: Span<UInt8>
-    ) throws(Failure) -> Int {
-        if let experiment = endpoint.endpoint.experiment {
-            try findSubject(experiment.subjectKey, endpoint.subjectName, content)
-        }
-        if let forced = head.forcedBackend {
-            guard state.configuration.allowsForcing else {
-                throw Failure(.badRequest, "this host was started with --no-force")
-            }
-            guard let index = endpoint.split(named: text, forced) else {
-                let asked = Bytes.string(text, forced.prefix(Names.lengthMaximum))
-                throw Failure(.backendNotFound, "the endpoint has no split '\(asked)'")
-            }
-            facts.assignment = .forced
-            return index
-        }
-        if let only = endpoint.assigner.only {
-            facts.assignment = .only
-            return only
-        }
-        if facts.hasSubject {
-            facts.assignment = .subject
-            let subject = subject
-            return endpoint.assigner.split(subject: subject.span)
-        }
-        facts.assignment = endpoint.endpoint.experiment == nil ? .coin : .noSubject
-        return endpoint.assigner.split(random: coin.next())
-    }
-
-    private func findSubject(
-        _ key: SubjectKey,
-        _ name: [UInt8],
-        _ content: Span<UInt8>
-    ) throws(Failure) {
-        subject.removeAll(keepingCapacity: true)
-        guard
-            let index = NativeSurface.subject(
-                key,
-                name: name,
-                arguments: arguments,
-                of: document,
-                in: content
-            )
-        else { return }
-        let entry = document.entries[index]
-        guard Subject.append(entry, in: content, to: &subject) else {
-            subject.removeAll(keepingCapacity: true)
-            return
-        }
-        guard subject.count <= Subject.bytesMaximum else {
-            throw Failure(
-                .badInput,
-                "the subject has \(subject.count) bytes; at most \(Subject.bytesMaximum) are taken"
-            )
-        }
-        facts.hasSubject = true
-    }
-
-    /// Asks a model; its result is in the frame afterwards.
-    private func ask(_ model: LoadedVersion, _ content: Span<UInt8>) throws(Failure) {
-        do {
-            try model.binding.bind(arguments, of: document, in: content, to: &values)
-        } catch {
-            throw Failure(.badInput, error.description)
-        }
-        let end = model.instance.predict(
-            values,
-            in: content,
-            requestID: requestID.span,
-            deadline: 0,
-            frame: frame
-        )
-        switch end {
-        case .answered: break
-        case .unreadable(let position):
-            let name = model.description.inputs?[position].name ?? ""
-            throw Failure(.badInput, "the input \"\(name)\" is beyond what a double holds")
-        case .failed(.invalidInput, let sentence): throw Failure(.badInput, sentence)
-        case .failed(.deadline, let sentence): throw Failure(.deadlineExceeded, sentence)
-        case .failed(_, let sentence): throw Failure(.modelFailed, sentence)
-        }
-        guard !frame.isNumber else { return }
-        let fault = frame.withResult { result -> JSONError? in
-            do throws(JSONError) {
-                try resultDocument.parse(result)
-                return nil
-            } catch {
-                return error
-            }
-        }
-        if let fault {
-            throw Failure(.modelFailed, "the model wrote a result that is not JSON: \(fault)")
-        }
+        finishAnswer(status, exchange.connection, withBody: exchange.head.method != .head)
     }
 }

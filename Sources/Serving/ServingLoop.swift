@@ -22,19 +22,13 @@ package final class ServingLoop {
     private var mailboxClient: MailboxClient?
 
     // Memory that is used again for every request.
-    var document = JSONDocument()
-    var resultDocument = JSONDocument()
-    var arguments: [Int] = []
-    var values: [JSONReference] = []
-    var subject: [UInt8] = []
+    let predictor: Predictor
     var requestID: [UInt8] = []
+    var path: [UInt8] = []
     var body: [UInt8] = []
     var answer: [UInt8] = []
     var fields: [UInt8] = []
     var facts = RequestFacts()
-    let frame = CallFrame()
-    var coin: CoinGenerator
-    private var record: [UInt8] = []
     private var recorder = RequestRecord()
     private var dateSecond: Int64 = -1
     private var dateText: [UInt8] = []
@@ -53,20 +47,17 @@ package final class ServingLoop {
         self.snapshot = snapshot
         self.ring = ring
         eventLoop = try EventLoop()
-        coin = CoinGenerator(seed: seed)
+        var coin = CoinGenerator(seed: seed)
         var prefix: [UInt8] = []
         for shift in stride(from: UInt64(60), through: 12, by: -4) {
             prefix.append(Hex.digit(UInt8(truncatingIfNeeded: coin.next() >> shift & 15)))
         }
         prefix.append(UInt8(ascii: "-"))
         idPrefix = prefix
+        predictor = Predictor(state.configuration, coin: coin)
         body.reserveCapacity(4096)
         answer.reserveCapacity(4096)
-        record.reserveCapacity(4096)
         fields.reserveCapacity(4096)
-        subject.reserveCapacity(Subject.bytesMaximum)
-        values.reserveCapacity(64)
-        arguments.reserveCapacity(64)
     }
 
     /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
@@ -155,6 +146,9 @@ package final class ServingLoop {
     /// Sets the id of the request at hand: the client's own, if it is printable, or a new one.
     func beginRequest(_ head: RequestHead?, _ text: Span<UInt8>) {
         facts = RequestFacts()
+        predictor.clear()
+        body.removeAll(keepingCapacity: true)
+        fields.removeAll(keepingCapacity: true)
         requestID.removeAll(keepingCapacity: true)
         if let given = head?.requestID {
             let isPrintable = given.allSatisfy { text[$0] > 0x20 && text[$0] < 0x7f }
@@ -191,62 +185,26 @@ package final class ServingLoop {
         let large = 1 << 20
         if body.capacity > large { body = [] }
         if answer.capacity > large { answer = [] }
-        if record.capacity > large { record = [] }
-        frame.shrink(to: large)
-        document.shrink(to: large / 16)
-        resultDocument.shrink(to: large / 16)
+        predictor.shrink(to: large)
     }
 
-    /// Leaves the record of the request at hand in the ring. Called before the answer is sent.
-    func leaveRecord(
-        key: UInt64,
-        startedAt: UInt64,
-        text: Span<UInt8>? = nil
-    ) {
+    /// Leaves the records of the request at hand in the ring. Called before the answer is sent.
+    func leaveRecords(key: UInt64, startedAt: UInt64, content: Span<UInt8>) {
         let now = MonotonicClock.now()
         facts.durationNanoseconds = now &- startedAt
         // A model may have taken long: deadlines that are set in this turn count from here.
         eventLoop.advance(to: now)
-        record.removeAll(keepingCapacity: true)
-        recorder.begin(facts, requestID: requestID, to: &record)
-        if facts.hasSubject {
-            record.append(",\"subjectId\":")
-            record.append(jsonString: subject.span)
-        }
-        if state.configuration.logsPayloads, let text { appendPayloads(text) }
-        record.append("}]}")
-        if !ring.append(record, key: key) {
-            ring.countLost()
-            state.countLostRecord()
-        }
-    }
-
-    /// Appends inputs and output, or, where they would make the record too long, that they are
-    /// gone.
-    private func appendPayloads(_ text: Span<UInt8>) {
-        let before = record.count
-        record.append(",\"inputs\":[")
-        for (number, argument) in arguments.enumerated() {
-            if number > 0 { record.append(UInt8(ascii: ",")) }
-            record.append(text.extracting(document.entries[argument].range))
-            if record.count > RequestRecord.bytesMaximum { break }
-        }
-        record.append("]")
-        if facts.code == nil, let split = facts.split {
-            record.append(",\"output\":")
-            if case .value(let value) = split.backend {
-                record.append(contentsOf: value)
-            } else {
-                frame.withResult { record.append($0) }
+        recorder.write(
+            facts,
+            requestID: requestID,
+            predictor,
+            in: content,
+            withPayloads: state.configuration.logsPayloads
+        ) { part in
+            if !ring.append(part, key: key) {
+                ring.countLost()
+                state.countLostRecord()
             }
-        }
-        if record.count > RequestRecord.bytesMaximum {
-            record.removeLast(record.count - before)
-            record.append(",\"payloads\":\"dropped\"")
-        }
-        // Checked JSON has line ends only between its tokens; a record is one line.
-        for index in before..<record.count where record[index] == 0x0a || record[index] == 0x0d {
-            record[index] = 0x20
         }
     }
 }

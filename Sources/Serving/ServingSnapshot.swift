@@ -13,7 +13,7 @@ package enum PreparedBackend: Sendable {
     case model(LoadedVersion)
 }
 
-/// One split, with all its text written already.
+/// One split, or one deployment by its own name, with all its text written already.
 package final class PreparedSplit: Sendable {
     package let name: [UInt8]
     package let backend: PreparedBackend
@@ -28,7 +28,6 @@ package final class PreparedSplit: Sendable {
 
 /// One endpoint, ready for requests.
 package final class PreparedEndpoint: Sendable {
-    package let name: [UInt8]
     package let endpoint: Endpoint
     package let assigner: Assigner
     package let splits: [PreparedSplit]
@@ -36,7 +35,6 @@ package final class PreparedEndpoint: Sendable {
     package let subjectName: [UInt8]
 
     package init(endpoint: Endpoint, splits: [PreparedSplit]) {
-        name = Array(endpoint.name.utf8)
         self.endpoint = endpoint
         self.splits = splits
         assigner = Assigner(
@@ -56,39 +54,106 @@ package final class PreparedEndpoint: Sendable {
     }
 }
 
+/// What a path names.
+package enum PreparedTarget: Sendable {
+    case endpoint(PreparedEndpoint)
+    /// A deployment that is called by its own name; the split has no name of its own.
+    case deployment(PreparedSplit)
+}
+
+/// A version that is live, under one of the references that it can be asked for by.
+package struct PreparedDeployment: Sendable {
+    package let reference: DeploymentReference
+    package let version: LoadedVersion
+
+    package init(reference: DeploymentReference, version: LoadedVersion) {
+        self.reference = reference
+        self.version = version
+    }
+}
+
 /// A numbered, complete state of the host.
 package final class ServingSnapshot: Sendable {
     /// The revision that it was made from.
     package let revision: Int
     package let endpoints: [PreparedEndpoint]
-    /// Indices into `endpoints` by the hash of the name; -1 is empty; a power of two long.
+    package let deployments: [PreparedDeployment]
+    /// Every path that means something, without its `/v1/`, and what it means.
+    private let paths: [[UInt8]]
+    private let targets: [PreparedTarget]
+    /// Indices into `paths` by the hash of the path; -1 is empty; a power of two long.
     private let table: [Int32]
 
-    package init(revision: Int, endpoints: [PreparedEndpoint]) {
+    /// Prepares the paths: an endpoint's name alone or with `latest`; a deployment's name with a
+    /// version, with a branch and a version, and alone where no endpoint has it.
+    package init(
+        revision: Int,
+        endpoints: [PreparedEndpoint],
+        deployments: [PreparedDeployment] = []
+    ) {
         self.revision = revision
         self.endpoints = endpoints
+        self.deployments = deployments
+        var meanings = PathMeanings()
+        for endpoint in endpoints {
+            let name = endpoint.endpoint.name
+            for path in [name, "\(name)/latest", "\(name)/main/latest"] {
+                meanings.add(path, .endpoint(endpoint))
+            }
+        }
+        for deployment in deployments {
+            meanings.add(deployment, revision)
+        }
+        (paths, targets) = (meanings.paths, meanings.targets)
         var size = 8
-        while size < endpoints.count * 2 { size *= 2 }
+        while size < paths.count * 2 { size *= 2 }
         var table = [Int32](repeating: -1, count: size)
-        for (index, endpoint) in endpoints.enumerated() {
-            let name = endpoint.name
-            var place = ServingSnapshot.hash(name.span) & (size - 1)
+        for (index, path) in paths.enumerated() {
+            var place = ServingSnapshot.hash(path.span) & (size - 1)
             while table[place] >= 0 { place = (place + 1) & (size - 1) }
             table[place] = Int32(index)
         }
         self.table = table
     }
 
-    /// The endpoint whose name stands in a request.
-    package func endpoint(named text: Span<UInt8>, _ range: Range<Int>) -> PreparedEndpoint? {
+    /// What the path means that stands in a request, without its `/v1/`.
+    package func target(_ text: Span<UInt8>, _ path: Range<Int>) -> PreparedTarget? {
         let mask = table.count - 1
-        var place = ServingSnapshot.hash(text.extracting(range)) & mask
+        var place = ServingSnapshot.hash(text.extracting(path)) & mask
         while table[place] >= 0 {
-            let candidate = endpoints[Int(table[place])]
-            if Bytes.equal(text, range, candidate.name) { return candidate }
+            let candidate = Int(table[place])
+            if Bytes.equal(text, path, paths[candidate]) { return targets[candidate] }
             place = (place + 1) & mask
         }
         return nil
+    }
+
+    /// Why a path, without its `/v1/`, names nothing.
+    package func missing(_ path: String) -> Failure {
+        let parts = path.split(separator: "/").map { String($0.prefix(Names.lengthMaximum)) }
+        guard parts.count > 1, let name = parts.first, let version = parts.last else {
+            let names = endpoints.map(\.endpoint.name) + deployments.map(\.reference.name)
+            let guess = Suggestion.nearest(to: path, in: names)
+            return Failure(
+                .endpointNotFound,
+                "there is no endpoint and no deployment '\(parts.first ?? "")'"
+                    + (guess.map { "; did you mean '\($0)'?" } ?? "")
+            )
+        }
+        let branch = parts.count == 3 ? Names.branch(ofFolder: parts[1]) : "main"
+        let loaded = deployments.map(\.reference).filter { $0.name == name && $0.branch == branch }
+        guard !loaded.isEmpty else {
+            return Failure(
+                .deploymentNotFound,
+                "there is no deployment '\(branch)/\(name)' with a version that can be loaded"
+            )
+        }
+        let versions = loaded.map { "'\($0.version)'" }.joined(separator: ", ")
+        return Failure(
+            .versionNotLoaded,
+            "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are "
+                + "\(versions); 'switchyard alias set \(name) ALIAS VERSION' names a version that is to be loaded"
+        )
     }
 
     /// FNV-1a; names are few, short, and the host's own.
@@ -98,5 +163,46 @@ package final class ServingSnapshot: Sendable {
             hash = (hash ^ UInt64(name[index])) &* 0x100_0000_01b3
         }
         return Int(truncatingIfNeeded: hash >> 16 ^ hash)
+    }
+}
+
+/// Collects paths; the first meaning of a path is the one that counts.
+private struct PathMeanings {
+    var paths: [[UInt8]] = []
+    var targets: [PreparedTarget] = []
+    private var known: Set<String> = []
+
+    mutating func add(_ path: String, _ target: PreparedTarget) {
+        guard known.insert(path).inserted else { return }
+        paths.append(Array(path.utf8))
+        targets.append(target)
+    }
+
+    mutating func add(_ deployment: PreparedDeployment, _ revision: Int) {
+        let reference = deployment.reference
+        // By the reference, and by the number that it stands for.
+        let number = DeploymentReference(
+            branch: reference.branch,
+            name: reference.name,
+            version: .number(deployment.version.number)
+        )
+        for reference in reference == number ? [number] : [reference, number] {
+            let target = PreparedTarget.deployment(
+                PreparedSplit(
+                    name: "",
+                    backend: .model(deployment.version),
+                    text: SplitText(
+                        direct: reference,
+                        version: deployment.version.number,
+                        revision: revision
+                    )
+                )
+            )
+            let folder = Names.folder(ofBranch: reference.branch)
+            add("\(reference.name)/\(folder)/\(reference.version)", target)
+            guard reference.branch == "main" else { continue }
+            add("\(reference.name)/\(reference.version)", target)
+            if reference.version == .latest { add(reference.name, target) }
+        }
     }
 }

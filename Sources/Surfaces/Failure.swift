@@ -11,6 +11,8 @@ package enum FailureCode: String, Sendable, CaseIterable {
     case badJSON = "bad_json"
     case badInput = "bad_input"
     case endpointNotFound = "endpoint_not_found"
+    case deploymentNotFound = "deployment_not_found"
+    case versionNotLoaded = "version_not_loaded"
     case backendNotFound = "backend_not_found"
     case routeNotFound = "route_not_found"
     case methodNotAllowed = "method_not_allowed"
@@ -25,7 +27,9 @@ package enum FailureCode: String, Sendable, CaseIterable {
     package var nativeStatus: Status {
         switch self {
         case .badRequest, .badJSON, .badInput, .modelFailed: .badRequest
-        case .endpointNotFound, .backendNotFound, .routeNotFound: .notFound
+        case .endpointNotFound, .deploymentNotFound, .versionNotLoaded, .backendNotFound,
+            .routeNotFound:
+            .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .tooLarge: .contentTooLarge
         case .deadlineExceeded: .requestTimeout

@@ -8,57 +8,112 @@ package import JSON
 package enum NativeSurface {
     private static let dataName = Array("data".utf8)
 
-    /// Finds the arguments in a checked request: their indices in the document.
+    /// Finds the rows and their arguments in a checked request.
     ///
-    /// An object, string, number, boolean or null is one argument; an array holds the arguments.
+    /// An object, string, number, boolean or null is one argument; a list holds the arguments; a
+    /// list whose first element is a list is a batch of rows `[id, arguments…]`.
     package static func decode(
         _ document: borrowing JSONDocument,
         in text: Span<UInt8>,
-        arguments: inout [Int]
+        limits: CallLimits,
+        to call: inout PredictionCall
     ) throws(Failure) {
-        arguments.removeAll(keepingCapacity: true)
+        call.clear()
         guard document.entries[0].kind == .object else {
             throw Failure(.badRequest, "the body must be an object with the member \"data\"")
         }
         guard let data = document.member(dataName, of: 0, in: text) else {
             throw Failure(.badRequest, "the body has no member \"data\"")
         }
-        guard document.entries[data].kind == .array else {
-            arguments.append(data)
-            return
+        let entry = document.entries[data]
+        guard entry.kind == .array else {
+            call.addArgument(data)
+            return call.endRow(id: -1)
         }
-        let end = Int(document.entries[data].next)
-        var index = data + 1
-        if index < end, document.entries[index].kind == .array {
-            throw Failure(
-                .badRequest,
-                "\"data\" is a list of lists, a batch; this release takes single requests only"
-            )
+        let elements = data + 1..<Int(entry.next)
+        if let first = elements.first, document.entries[first].kind == .array {
+            return try decodeBatch(elements, document, limits, &call)
         }
-        while index < end {
-            arguments.append(index)
-            index = Int(document.entries[index].next)
-        }
-        guard arguments.count <= 64 else {
-            throw Failure(
-                .badInput,
-                "\"data\" has \(arguments.count) arguments; at most 64 are taken"
-            )
+        try decodeArguments(elements, document, limits, &call) { "\"data\"" }
+        call.endRow(id: -1)
+    }
+
+    private static func decodeBatch(
+        _ elements: Range<Int>,
+        _ document: borrowing JSONDocument,
+        _ limits: CallLimits,
+        _ call: inout PredictionCall
+    ) throws(Failure) {
+        call.isBatch = true
+        var index = elements.lowerBound
+        while index < elements.upperBound {
+            let number = call.rows.count
+            guard number < limits.rows else {
+                throw Failure(
+                    .badInput,
+                    "the batch has more than \(limits.rows) rows; send it in several requests"
+                )
+            }
+            let row = document.entries[index]
+            guard row.kind == .array, Int(row.next) > index + 1 else {
+                throw Failure(
+                    .badInput,
+                    "row \(number) of the batch is \(row.kind == .array ? "empty" : "no list"); "
+                        + "every row is a list of an id and the arguments"
+                )
+            }
+            let id = document.entries[index + 1]
+            guard id.kind == .string || id.kind == .number,
+                id.range.count <= PredictionCall.idBytesMaximum
+            else {
+                throw Failure(
+                    .badInput,
+                    "row \(number) of the batch does not begin with an id, which is a number or a "
+                        + "string of at most \(PredictionCall.idBytesMaximum) bytes"
+                )
+            }
+            let arguments = index + 2..<Int(row.next)
+            try decodeArguments(arguments, document, limits, &call) {
+                "row \(number) of the batch"
+            }
+            call.endRow(id: index + 1)
+            index = Int(row.next)
         }
     }
 
-    /// The value that names the subject: its index in the document, or nil when there is none.
+    private static func decodeArguments(
+        _ elements: Range<Int>,
+        _ document: borrowing JSONDocument,
+        _ limits: CallLimits,
+        _ call: inout PredictionCall,
+        _ place: () -> String
+    ) throws(Failure) {
+        let before = call.arguments.count
+        var index = elements.lowerBound
+        while index < elements.upperBound {
+            guard call.arguments.count - before < limits.arguments else {
+                throw Failure(
+                    .badInput,
+                    "\(place()) has more than \(limits.arguments) arguments"
+                )
+            }
+            call.addArgument(index)
+            index = Int(document.entries[index].next)
+        }
+    }
+
+    /// The value that names a row's subject: its index in the document, or nil.
     package static func subject(
         _ key: SubjectKey,
         name: [UInt8],
-        arguments: [Int],
+        arguments: Span<Int>,
         of document: borrowing JSONDocument,
         in text: Span<UInt8>
     ) -> Int? {
         switch key {
         case .member:
-            guard let first = arguments.first else { return nil }
-            return document.member(name, of: first, in: text)
+            guard !arguments.isEmpty else { return nil }
+            return document.member(name, of: arguments[0], in: text)
         case .argument(let position):
             return position < arguments.count ? arguments[position] : nil
         }
@@ -66,52 +121,120 @@ package enum NativeSurface {
 
     /// Appends the body of an answer: `data` first, then what says how it came about.
     package static func appendAnswer(
-        _ result: Span<UInt8>,
+        _ outcome: borrowing PredictionOutcome,
+        to call: borrowing PredictionCall,
+        of document: borrowing JSONDocument,
+        in text: Span<UInt8>,
         requestID: [UInt8],
-        split: SplitText,
-        assignment: AssignmentKind,
-        subject: [UInt8]?,
-        to body: inout [UInt8]
+        body: inout [UInt8]
     ) {
-        body.append("{\"data\":")
-        body.append(result)
+        if call.isBatch {
+            appendRows(outcome, call, document, text, &body)
+        } else {
+            body.append("{\"data\":")
+            body.append(contentsOf: outcome.outputs)
+        }
         body.append(",\"requestId\":")
         body.append(jsonString: requestID.span)
-        appendSplit(split, assignment, subject, to: &body)
+        if call.isBatch {
+            appendSplits(outcome, &body)
+        } else if let row = outcome.rows.last {
+            body.append(",\"split\":")
+            appendSplit(row, outcome, withSubject: true, &body)
+        }
         body.append("}")
     }
 
-    /// Appends the body of a failure; `split` where it happened after the assignment.
+    private static func appendRows(
+        _ outcome: borrowing PredictionOutcome,
+        _ call: borrowing PredictionCall,
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
+        _ body: inout [UInt8]
+    ) {
+        let outputs = outcome.outputs
+        body.append("{\"data\":[")
+        for index in call.rows.indices {
+            body.append(index == 0 ? "[" : ",[")
+            body.append(text.extracting(document.entries[call.rows[index].id].range))
+            body.append(",")
+            body.append(outputs.span.extracting(outcome.rows[index].output))
+            body.append("]")
+        }
+        body.append("]")
+    }
+
+    /// Appends which splits answered, which of them each row, and whose the rows are.
+    private static func appendSplits(
+        _ outcome: borrowing PredictionOutcome,
+        _ body: inout [UInt8]
+    ) {
+        body.append(",\"splits\":[")
+        for index in outcome.splits.indices {
+            if index > 0 { body.append(",") }
+            // Any row of the split: what rows differ in, the subject, is left out.
+            guard let row = outcome.rows.first(where: { $0.split == index }) else { continue }
+            appendSplit(row, outcome, withSubject: false, &body)
+        }
+        body.append("],\"rowSplits\":[")
+        for index in outcome.rows.indices {
+            if index > 0 { body.append(",") }
+            body.append(decimal: UInt64(outcome.rows[index].split))
+        }
+        body.append("]")
+        guard outcome.rows.contains(where: { $0.hasSubject }) else { return }
+        let subjects = outcome.subjects
+        body.append(",\"subjectIds\":[")
+        for index in outcome.rows.indices {
+            if index > 0 { body.append(",") }
+            let row = outcome.rows[index]
+            if row.hasSubject {
+                body.append(jsonString: subjects.span.extracting(row.subject))
+            } else {
+                body.append("null")
+            }
+        }
+        body.append("]")
+    }
+
+    /// Appends the body of a failure, with the split where it happened after the assignment.
     package static func appendFailure(
         _ failure: Failure,
+        _ outcome: borrowing PredictionOutcome,
         requestID: [UInt8],
-        split: (text: SplitText, assignment: AssignmentKind, subject: [UInt8]?)?,
-        to body: inout [UInt8]
+        body: inout [UInt8]
     ) {
         body.append("{\"error\":")
         body.append(jsonString: failure.sentence)
         body.append(",\"code\":\"\(failure.code.rawValue)\",\"requestId\":")
         body.append(jsonString: requestID.span)
-        if let split { appendSplit(split.text, split.assignment, split.subject, to: &body) }
+        if outcome.isAssigned, let row = outcome.rows.last {
+            body.append(",\"split\":")
+            appendSplit(row, outcome, withSubject: true, &body)
+        }
         body.append("}")
     }
 
     private static func appendSplit(
-        _ split: SplitText,
-        _ assignment: AssignmentKind,
-        _ subject: [UInt8]?,
-        to body: inout [UInt8]
+        _ row: PredictionOutcome.Row,
+        _ outcome: borrowing PredictionOutcome,
+        withSubject: Bool,
+        _ body: inout [UInt8]
     ) {
-        body.append(",\"split\":{")
-        body.append(contentsOf: split.opening)
-        if let subject {
+        let text = outcome.splits[row.split].text
+        body.append("{")
+        body.append(contentsOf: text.opening)
+        if withSubject, row.hasSubject {
+            let subjects = outcome.subjects
             body.append(",\"subjectId\":")
-            body.append(jsonString: subject.span)
+            body.append(jsonString: subjects.span.extracting(row.subject))
         }
-        body.append(",\"assignment\":\"")
-        body.append(assignment.rawValue)
-        body.append("\"")
-        body.append(contentsOf: split.closing)
+        if let assignment = outcome.splits[row.split].assignment {
+            body.append(",\"assignment\":\"")
+            body.append(assignment.rawValue)
+            body.append("\"")
+        }
+        body.append(contentsOf: text.closing)
         body.append("}")
     }
 }

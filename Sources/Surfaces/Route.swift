@@ -4,8 +4,9 @@ import Bytes
 
 /// What a client asks for.
 package enum Route: Equatable, Sendable {
-    /// `POST /v1/<endpoint>`; where the name stands in the text.
-    case native(name: Range<Int>)
+    /// `POST /v1/<name>`, `/v1/<name>/<version>` or `/v1/<name>/<branch>/<version>`; where all that
+    /// stands behind `/v1/`.
+    case native(target: Range<Int>)
     /// `GET /health/live`
     case live
     /// `GET /health/ready`
@@ -20,19 +21,15 @@ package enum Route: Equatable, Sendable {
     /// Reads a path, which stands at `path` in `text`. A `/` at the end is passed over.
     package init(_ text: Span<UInt8>, path: Range<Int>) {
         var path = path
-        while path.count > 1, text[path.upperBound - 1] == UInt8(ascii: "/") {
+        if path.count > 1, text[path.upperBound - 1] == UInt8(ascii: "/") {
             path = path.lowerBound..<path.upperBound - 1
         }
         let prefix = Route.nativePrefix
         if path.count > prefix.count,
             Bytes.equal(text, path.lowerBound..<path.lowerBound + prefix.count, prefix)
         {
-            let name = path.lowerBound + prefix.count..<path.upperBound
-            for index in name where text[index] == UInt8(ascii: "/") {
-                self = .unknown
-                return
-            }
-            self = .native(name: name)
+            let target = path.lowerBound + prefix.count..<path.upperBound
+            self = Route.hasOneToThreeParts(text, target) ? .native(target: target) : .unknown
         } else if Bytes.equal(text, path, Route.livePath) {
             self = .live
         } else if Bytes.equal(text, path, Route.readyPath) {
@@ -40,5 +37,42 @@ package enum Route: Equatable, Sendable {
         } else {
             self = .unknown
         }
+    }
+
+    private static func hasOneToThreeParts(_ text: Span<UInt8>, _ target: Range<Int>) -> Bool {
+        var slashes = 0
+        var partStart = target.lowerBound
+        for index in target where text[index] == UInt8(ascii: "/") {
+            if index == partStart { return false }
+            slashes += 1
+            partStart = index + 1
+        }
+        return slashes <= 2 && partStart < target.upperBound
+    }
+
+    /// Replaces the percent escapes of a path, once; false when one is malformed or stands for what
+    /// no name holds: a slash, a control character, NUL.
+    package static func decode(
+        _ text: Span<UInt8>,
+        _ path: Range<Int>,
+        to decoded: inout [UInt8]
+    ) -> Bool {
+        decoded.removeAll(keepingCapacity: true)
+        var index = path.lowerBound
+        while index < path.upperBound {
+            guard text[index] == UInt8(ascii: "%") else {
+                decoded.append(text[index])
+                index += 1
+                continue
+            }
+            guard index + 2 < path.upperBound, let high = Hex.value(text[index + 1]),
+                let low = Hex.value(text[index + 2])
+            else { return false }
+            let byte = high << 4 | low
+            guard byte > 0x1f, byte != 0x7f, byte != UInt8(ascii: "/") else { return false }
+            decoded.append(byte)
+            index += 3
+        }
+        return true
     }
 }

@@ -5,18 +5,21 @@ import Bytes
 package import Endpoints
 import JSON
 
-/// The prepared text of one split of one endpoint in one revision.
-package struct SplitText: Sendable {
-    /// `"endpointName":…,"backendName":…` and `"experimentId":…` where there is one.
+/// The prepared text of one split of one endpoint, or of one deployment, in one revision.
+package final class SplitText: Sendable {
+    /// `"endpointName":…,"backendName":…` and `"experimentId":…` where there is one; empty for a
+    /// deployment that is called by its own name.
     package let opening: [UInt8]
-    /// `,"deployment":{…}` where there is one, and `,"configRevision":…`.
+    /// `"deployment":{…}` where there is one, and `"configRevision":…`; begins with a comma unless
+    /// `opening` is empty.
     package let closing: [UInt8]
-    /// `X-Switchyard-Backend` and, where there is one, `X-Switchyard-Deployment`, each with its
-    /// end.
+    /// `X-Switchyard-Backend` and `X-Switchyard-Deployment` where there is one, each with its end.
     package let fields: [UInt8]
-    /// `,"configRevision":…,"weights":{…}` and, where there is one, `,"deployment":{…}`: the order
-    /// of a log record.
-    package let record: [UInt8]
+    /// `opening` as a log record has it: with a comma before it, and the algorithm behind it.
+    package let recordOpening: [UInt8]
+    /// `,"configRevision":…`, `,"weights":{…}` and `,"deployment":{…}` where there is one: the
+    /// order of a log record.
+    package let recordClosing: [UInt8]
 
     /// The text of a split.
     ///
@@ -31,37 +34,64 @@ package struct SplitText: Sendable {
         opening.append(jsonString: endpoint.name)
         opening.append(",\"backendName\":")
         opening.append(jsonString: split.name)
+        var algorithm: [UInt8] = []
         if let experiment = endpoint.experiment {
             opening.append(",\"experimentId\":")
             opening.append(jsonString: experiment.id)
+            algorithm.append(",\"algorithm\":\"\(Assigner.algorithm)\"")
         }
-        self.opening = opening
-
         var deployment: [UInt8] = []
         var fields: [UInt8] = []
         fields.append("X-Switchyard-Backend: \(split.name)\r\n")
         if case .deployment(let reference) = split.backend, let version {
-            deployment.append(",\"deployment\":{\"branch\":")
-            deployment.append(jsonString: reference.branch)
-            deployment.append(",\"name\":")
-            deployment.append(jsonString: reference.name)
-            deployment.append(",\"version\":\(version)")
-            if let alias = reference.version.alias {
-                deployment.append(",\"alias\":")
-                deployment.append(jsonString: alias)
-            }
-            deployment.append("}")
-            let path = "\(reference.branch)/\(reference.name)/\(version)"
-            fields.append("X-Switchyard-Deployment: \(path)\r\n")
+            deployment = SplitText.deployment(reference, version)
+            fields.append(contentsOf: SplitText.field(reference, version))
         }
         let number = Array(",\"configRevision\":\(revision)".utf8)
-        closing = deployment + number
+        let comma = Array(",".utf8)
+        self.opening = opening
         self.fields = fields
-        record = number + SplitText.weights(endpoint) + deployment
+        closing = (deployment.isEmpty ? [] : comma + deployment) + number
+        recordOpening = comma + opening + algorithm
+        recordClosing =
+            number + SplitText.weights(endpoint) + (deployment.isEmpty ? [] : comma + deployment)
+    }
+
+    /// The text of a deployment that is called by its own name.
+    package init(direct reference: DeploymentReference, version: Int, revision: Int) {
+        let deployment = SplitText.deployment(reference, version)
+        let number = Array(",\"configRevision\":\(revision)".utf8)
+        opening = []
+        recordOpening = []
+        closing = deployment + number
+        recordClosing = number + Array(",".utf8) + deployment
+        fields = SplitText.field(reference, version)
+    }
+
+    /// `"deployment":{…}`
+    private static func deployment(_ reference: DeploymentReference, _ version: Int) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append("\"deployment\":{\"branch\":")
+        text.append(jsonString: reference.branch)
+        text.append(",\"name\":")
+        text.append(jsonString: reference.name)
+        text.append(",\"version\":\(version)")
+        if let alias = reference.version.alias {
+            text.append(",\"alias\":")
+            text.append(jsonString: alias)
+        }
+        text.append("}")
+        return text
+    }
+
+    private static func field(_ reference: DeploymentReference, _ version: Int) -> [UInt8] {
+        Array(
+            "X-Switchyard-Deployment: \(reference.branch)/\(reference.name)/\(version)\r\n".utf8
+        )
     }
 
     /// `,"weights":{…}` of an endpoint.
-    package static func weights(_ endpoint: Endpoint) -> [UInt8] {
+    private static func weights(_ endpoint: Endpoint) -> [UInt8] {
         var text: [UInt8] = []
         text.append(",\"weights\":{")
         for (index, split) in endpoint.splits.enumerated() {

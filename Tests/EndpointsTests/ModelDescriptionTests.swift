@@ -44,7 +44,8 @@ struct InputBindingTests {
         var document = JSONDocument()
         try document.parse(text.span)
         var values: [JSONReference] = []
-        try binding.bind([0], of: document, in: text.span, to: &values)
+        let arguments = [0]
+        try binding.bind(arguments.span, of: document, in: text.span, to: &values)
         return values.map { value in
             "\(value.kind) \(String(decoding: text[value.start..<value.end], as: UTF8.self))"
         }

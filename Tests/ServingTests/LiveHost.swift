@@ -32,8 +32,13 @@ final class LiveHost {
         _ = server?.shutDown()
     }
 
-    func deploy(_ name: String, _ plugin: String, settings: String = "{}") throws {
-        guard let deployment = DeploymentName(branch: "main", name: name) else { return }
+    func deploy(
+        _ name: String,
+        _ plugin: String,
+        settings: String = "{}",
+        branch: String = "main"
+    ) throws {
+        guard let deployment = DeploymentName(branch: branch, name: name) else { return }
         _ = try DeploymentStore(root: configuration.deployments).publish(
             DeployRequest(
                 deployment: deployment,

@@ -63,7 +63,10 @@ struct LiveTests {
     }
 
     @Test(arguments: [
-        ("/v1/none", "{\"data\":1}", 404, "endpoint_not_found", "there is no endpoint 'none'"),
+        (
+            "/v1/none", "{\"data\":1}", 404, "endpoint_not_found",
+            "there is no endpoint and no deployment 'none'"
+        ),
         ("/nothing", "", 404, "route_not_found", "there is nothing at this path"),
         ("/v1/coin", "{\"data\":", 400, "bad_json", "the text ends where a value should be"),
         ("/v1/coin", "", 400, "bad_json", "the body is not JSON"),

@@ -8,7 +8,7 @@ struct RouteTests {
     private func route(_ path: String) -> String {
         let text = Array(path.utf8)
         switch Route(text.span, path: 0..<text.count) {
-        case .native(let name): return "native \(String(decoding: text[name], as: UTF8.self))"
+        case .native(let target): return "native \(String(decoding: text[target], as: UTF8.self))"
         case .live: return "live"
         case .ready: return "ready"
         case .unknown: return "unknown"
@@ -17,39 +17,108 @@ struct RouteTests {
 
     @Test(arguments: [
         ("/v1/a", "native a"), ("/v1/a/", "native a"), ("/v1/", "unknown"), ("/v1", "unknown"),
-        ("/v1/a/b", "unknown"), ("/health/live", "live"), ("/health/ready/", "ready"),
+        ("/v1/a/b", "native a/b"), ("/v1/a/b~c/latest/", "native a/b~c/latest"),
+        ("/v1/a/b/c/d", "unknown"), ("/v1//a", "unknown"), ("/v1/a//b", "unknown"),
+        ("/v1/a//", "unknown"), ("//v1/a", "unknown"), ("", "unknown"), ("/health/live", "live"),
+        ("/health/ready/", "ready"),
         ("/health", "unknown"), ("/", "unknown"), ("/v2/a", "unknown"), ("/V1/a", "unknown"),
     ])
     func `a path means one thing`(path: String, meaning: String) {
         #expect(route(path) == meaning)
     }
+
+    private func decoded(_ path: String) -> String? {
+        let text = Array(path.utf8)
+        var bytes: [UInt8] = []
+        guard Route.decode(text.span, 0..<text.count, to: &bytes) else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    @Test(arguments: [
+        ("/v1/%70ricing", "/v1/pricing"), ("/v1/a/team%7Ealice/3", "/v1/a/team~alice/3"),
+        ("/v1/%2e%2e", "/v1/.."), ("/v1/%252e", "/v1/%2e"), ("/v1/%C3%A9", "/v1/é"),
+    ])
+    func `escapes in a path are taken out once`(path: String, plain: String) {
+        #expect(decoded(path) == plain)
+    }
+
+    @Test(arguments: ["/v1/%2f", "/v1/a%00", "/v1/%0a", "/v1/%7f", "/v1/%", "/v1/%4", "/v1/%zz"])
+    func `an escape that no name holds is refused`(path: String) {
+        #expect(decoded(path) == nil)
+    }
 }
 
 struct NativeSurfaceTests {
-    private func decode(_ body: String) throws -> [String] {
-        let text = Array(body.utf8)
-        var document = JSONDocument()
-        try document.parse(text.span)
-        var arguments: [Int] = []
-        try NativeSurface.decode(document, in: text.span, arguments: &arguments)
-        return arguments.map { String(decoding: text[document.entries[$0].range], as: UTF8.self) }
+    /// A request's document, rows and text.
+    private struct Decoded {
+        let document: JSONDocument
+        let call: PredictionCall
+        let text: [UInt8]
+
+        init(_ body: String, _ change: (inout CallLimits) -> Void = { _ in }) throws {
+            let text = Array(body.utf8)
+            var (document, call, limits) = (JSONDocument(), PredictionCall(), CallLimits())
+            try document.parse(text.span)
+            change(&limits)
+            try NativeSurface.decode(document, in: text.span, limits: limits, to: &call)
+            (self.document, self.call, self.text) = (document, call, text)
+        }
+
+        /// Each row as its id and its arguments.
+        var rows: [[String]] {
+            call.rows.map { row in
+                let indices = (row.id >= 0 ? [row.id] : []) + call.arguments[row.arguments]
+                return indices.map {
+                    String(decoding: text[document.entries[$0].range], as: UTF8.self)
+                }
+            }
+        }
     }
 
     @Test(arguments: [
         (#"{"data": {"a": 1}}"#, [#"{"a": 1}"#]), (#"{"data": 5, "more": true}"#, ["5"]),
         (#"{"data": null}"#, ["null"]), (#"{"data": [1, "b", {}]}"#, ["1", #""b""#, "{}"]),
-        (#"{"data": []}"#, []),
+        (#"{"data": []}"#, []), (#"{"data": [{}, [1]]}"#, ["{}", "[1]"]),
     ])
-    func `the arguments are found`(body: String, arguments: [String]) throws {
-        #expect(try decode(body) == arguments)
+    func `the arguments of a single request are found`(body: String, arguments: [String]) throws {
+        let decoded = try Decoded(body)
+        #expect(!decoded.call.isBatch && decoded.rows == [arguments])
+    }
+
+    @Test func `the rows of a batch are found with their ids`() throws {
+        let decoded = try Decoded(#"{"data": [["a", 1, {"b": [2]}], [7, [1]], [1.50]]}"#)
+        #expect(decoded.call.isBatch)
+        #expect(decoded.rows == [["\"a\"", "1", "{\"b\": [2]}"], ["7", "[1]"], ["1.50"]])
     }
 
     @Test(arguments: [
-        ("[]", "the body must be an object with the member \"data\""),
-        ("{}", "the body has no member \"data\""),
+        ("[]", FailureCode.badRequest, "the body must be an object with the member \"data\""),
+        ("{}", .badRequest, "the body has no member \"data\""),
+        ("{\"data\": [[1], 2]}", .badInput, "row 1 of the batch is no list"),
+        ("{\"data\": [[1], {}]}", .badInput, "row 1 of the batch is no list"),
+        ("{\"data\": [[]]}", .badInput, "row 0 of the batch is empty"),
+        ("{\"data\": [[null, 1]]}", .badInput, "row 0 of the batch does not begin with an id"),
+        ("{\"data\": [[1], [[2]]]}", .badInput, "row 1 of the batch does not begin with an id"),
+        (
+            "{\"data\": [[\"\(String(repeating: "i", count: 1023))\"]]}", .badInput,
+            "of at most 1024 bytes"
+        ),
+        ("{\"data\": [[1], [2], [3], [4]]}", .badInput, "the batch has more than 3 rows"),
+        ("{\"data\": [[1, 1, 1], [2, 1, 1, 1]]}", .badInput, "row 1 of the batch has more than 2"),
+        ("{\"data\": [1, 2, 3]}", .badInput, "\"data\" has more than 2 arguments"),
     ])
-    func `a body without data is refused`(body: String, sentence: String) {
-        #expect(throws: Failure(.badRequest, sentence)) { try decode(body) }
+    func `a body that is no request is refused`(
+        body: String,
+        code: FailureCode,
+        sentence: String
+    ) throws {
+        let failure = try #require(throws: Failure.self) {
+            try Decoded(body) {
+                $0.rows = 3
+                $0.arguments = 2
+            }
+        }
+        #expect(failure.code == code && failure.sentence.contains(sentence), "\(failure)")
     }
 
     @Test func `what was executed never answers a status that clients send again`() {
@@ -69,24 +138,35 @@ struct NativeSurfaceTests {
         return SplitText(endpoint: endpoint, split: split, version: version, revision: 7)
     }
 
-    @Test func `an answer is the design's literal record`() {
-        let reference = DeploymentReference(branch: "main", name: "m", version: .latest)
-        let split = text(
-            Experiment(id: "foo", subjectKey: .member("user_id")),
-            .deployment(reference),
-            3
-        )
+    private func answer(
+        _ decoded: Decoded,
+        _ rows: [(text: SplitText, assignment: AssignmentKind?, subject: String?, output: String)]
+    ) -> String {
+        var outcome = PredictionOutcome()
+        for row in rows {
+            outcome.beginRow()
+            outcome.assign(row.text, row.assignment, subject: row.subject.map { Array($0.utf8) })
+            outcome.finishRow(Array(row.output.utf8).span)
+        }
         var body: [UInt8] = []
         NativeSurface.appendAnswer(
-            Array("42.5".utf8).span,
+            outcome,
+            to: decoded.call,
+            of: decoded.document,
+            in: decoded.text.span,
             requestID: Array("r-1".utf8),
-            split: split,
-            assignment: .subject,
-            subject: Array("12\"3".utf8),
-            to: &body
+            body: &body
         )
+        return String(decoding: body, as: UTF8.self)
+    }
+
+    private let latest = DeploymentReference(branch: "main", name: "m", version: .latest)
+    private let foo = Experiment(id: "foo", subjectKey: .member("user_id"))
+
+    @Test func `an answer is the design's literal record`() throws {
+        let split = text(foo, .deployment(latest), 3)
         #expect(
-            String(decoding: body, as: UTF8.self)
+            answer(try Decoded(#"{"data": 1}"#), [(split, .subject, "12\"3", "42.5")])
                 == #"{"data":42.5,"requestId":"r-1","split":{"endpointName":"pricing","#
                 + #""backendName":"experiment","experimentId":"foo","subjectId":"12\"3","#
                 + #""assignment":"subject","deployment":{"branch":"main","name":"m","version":3,"#
@@ -98,19 +178,63 @@ struct NativeSurfaceTests {
         )
     }
 
-    @Test func `absent members are left out`() {
-        var body: [UInt8] = []
-        NativeSurface.appendFailure(
-            Failure(.badInput, "no \"a\""),
-            requestID: Array("r".utf8),
-            split: (text(nil, .value("1"), nil), .coin, nil),
-            to: &body
+    @Test func `a deployment that is called by its name has no endpoint and no split`() throws {
+        let text = SplitText(direct: latest, version: 3, revision: 7)
+        #expect(
+            answer(try Decoded(#"{"data": 1}"#), [(text, nil, nil, "1")])
+                == #"{"data":1,"requestId":"r-1","split":{"deployment":{"branch":"main","#
+                + #""name":"m","version":3,"alias":"latest"},"configRevision":7}}"#
         )
         #expect(
-            String(decoding: body, as: UTF8.self)
+            String(decoding: text.fields, as: UTF8.self)
+                == "X-Switchyard-Deployment: main/m/3\r\n"
+        )
+    }
+
+    @Test func `a batch is answered row by row with each split once`() throws {
+        let (one, two) = (text(foo, .deployment(latest), 3), text(foo, .value("0"), nil))
+        let decoded = try Decoded(#"{"data": [["x", 1], [1.50, 2], ["z", 3], ["z", 4]]}"#)
+        let found = answer(
+            decoded,
+            [
+                (one, .subject, "1", "10"), (two, .subject, "2", "0"),
+                (one, .noSubject, nil, "[1]"), (one, .subject, "4", "{}"),
+            ]
+        )
+        let deployment =
+            #""deployment":{"branch":"main","name":"m","version":3,"alias":"latest"},"#
+        let opening = #"{"endpointName":"pricing","backendName":"experiment","experimentId":"foo","#
+        #expect(
+            found
+                == #"{"data":[["x",10],[1.50,0],["z",[1]],["z",{}]],"requestId":"r-1","splits":["#
+                + opening + #""assignment":"subject","# + deployment + #""configRevision":7},"#
+                + opening + #""assignment":"subject","configRevision":7},"#
+                + opening + #""assignment":"noSubject","# + deployment + #""configRevision":7}],"#
+                + #""rowSplits":[0,1,2,0],"subjectIds":["1","2",null,"4"]}"#
+        )
+    }
+
+    @Test func `absent members are left out`() {
+        var outcome = PredictionOutcome()
+        outcome.assign(text(nil, .value("1"), nil), .coin, subject: nil)
+        func failure() -> String {
+            var body: [UInt8] = []
+            NativeSurface.appendFailure(
+                Failure(.badInput, "no \"a\""),
+                outcome,
+                requestID: Array("r".utf8),
+                body: &body
+            )
+            return String(decoding: body, as: UTF8.self)
+        }
+        #expect(
+            failure()
                 == #"{"error":"no \"a\"","code":"bad_input","requestId":"r","split":{"#
                 + #""endpointName":"pricing","backendName":"experiment","assignment":"coin","#
                 + #""configRevision":7}}"#
         )
+        // The next row failed before it had a split.
+        outcome.beginRow()
+        #expect(failure() == #"{"error":"no \"a\"","code":"bad_input","requestId":"r"}"#)
     }
 }

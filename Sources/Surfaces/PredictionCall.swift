@@ -1,0 +1,57 @@
+// What a client asks for, the same on every surface: rows of arguments, as places in the request.
+
+/// How many rows and arguments one request may have.
+package struct CallLimits: Sendable, Equatable {
+    /// Arrays and objects inside each other.
+    package var depth = 64
+    /// Rows of a batch.
+    package var rows = 100_000
+    /// Arguments of a row.
+    package var arguments = 64
+
+    package init() {}
+}
+
+/// The rows of one request. It keeps its memory from one request to the next.
+package struct PredictionCall: Sendable {
+    /// One row.
+    package struct Row: Sendable {
+        /// The index of the caller's id in the document; -1 when the row is the whole request.
+        package let id: Int
+        /// Where its arguments stand in `arguments`.
+        package let arguments: Range<Int>
+    }
+
+    /// Bytes of a row's id.
+    package static let idBytesMaximum = 1024
+
+    /// Whether the caller asked with a list of rows, and so is answered with one.
+    package internal(set) var isBatch = false
+    /// The arguments of all rows: indices in the document.
+    package private(set) var arguments: [Int] = []
+    /// The rows in the order of the request.
+    package private(set) var rows: [Row] = []
+
+    package init() {
+        arguments.reserveCapacity(64)
+        rows.reserveCapacity(16)
+    }
+
+    /// Forgets the rows and keeps the memory, unless it is for more than `count` of them.
+    package mutating func clear(keeping count: Int = .max) {
+        isBatch = false
+        arguments.removeAll(keepingCapacity: arguments.capacity <= count)
+        rows.removeAll(keepingCapacity: rows.capacity <= count)
+    }
+
+    /// Adds an argument to the row that is being read.
+    mutating func addArgument(_ index: Int) {
+        arguments.append(index)
+    }
+
+    /// Ends the row that is being read.
+    mutating func endRow(id: Int) {
+        let start = rows.last?.arguments.upperBound ?? 0
+        rows.append(Row(id: id, arguments: start..<arguments.count))
+    }
+}

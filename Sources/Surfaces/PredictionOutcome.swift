@@ -1,0 +1,97 @@
+// What a request came to, the same on every surface: the rows' results, and which split gave each.
+
+import Bytes
+package import Endpoints
+
+/// The results of one request. It keeps its memory from one request to the next.
+package struct PredictionOutcome: Sendable {
+    /// A split that answered rows, in one way of choosing it.
+    package struct UsedSplit: Sendable {
+        package let text: SplitText
+        /// Nil for a deployment that was called by its own name.
+        package let assignment: AssignmentKind?
+        /// How many rows it got.
+        package fileprivate(set) var rows: Int
+    }
+
+    /// One row.
+    package struct Row: Sendable {
+        /// Where its split stands in `splits`.
+        package let split: Int
+        /// Where its subject stands in `subjects`.
+        package let subject: Range<Int>
+        /// Whether the row names a usable subject.
+        package let hasSubject: Bool
+        /// Where its result stands in `outputs`; empty while there is none.
+        package fileprivate(set) var output: Range<Int>
+    }
+
+    /// In the order of their first use.
+    package private(set) var splits: [UsedSplit] = []
+    /// In the order of the request; those that were assigned so far.
+    package private(set) var rows: [Row] = []
+    /// The canonical subjects of all rows.
+    package private(set) var subjects: [UInt8] = []
+    /// The results of all rows: JSON.
+    package private(set) var outputs: [UInt8] = []
+    /// Whether the row at hand has its split; a failure then carries it.
+    package private(set) var isAssigned = false
+
+    package init() {
+        splits.reserveCapacity(8)
+        rows.reserveCapacity(16)
+        subjects.reserveCapacity(Subject.bytesMaximum)
+        outputs.reserveCapacity(4096)
+    }
+
+    /// Forgets everything and keeps the memory, unless it is for more than `bytes`.
+    package mutating func clear(keeping bytes: Int = .max) {
+        splits.removeAll(keepingCapacity: true)
+        rows.removeAll(keepingCapacity: rows.capacity <= bytes / 64)
+        subjects.removeAll(keepingCapacity: subjects.capacity <= bytes)
+        outputs.removeAll(keepingCapacity: outputs.capacity <= bytes)
+        isAssigned = false
+    }
+
+    /// Begins the next row.
+    package mutating func beginRow() {
+        isAssigned = false
+    }
+
+    /// Notes who answers the row at hand, and whose it is.
+    package mutating func assign(
+        _ text: SplitText,
+        _ assignment: AssignmentKind?,
+        subject: [UInt8]?
+    ) {
+        let index = use(text, assignment)
+        splits[index].rows += 1
+        let start = subjects.count
+        if let subject { subjects.append(contentsOf: subject) }
+        rows.append(
+            Row(
+                split: index,
+                subject: start..<subjects.count,
+                hasSubject: subject != nil,
+                output: outputs.count..<outputs.count
+            )
+        )
+        isAssigned = true
+    }
+
+    private mutating func use(_ text: SplitText, _ assignment: AssignmentKind?) -> Int {
+        for index in splits.indices
+        where splits[index].text === text && splits[index].assignment == assignment {
+            return index
+        }
+        splits.append(UsedSplit(text: text, assignment: assignment, rows: 0))
+        return splits.count - 1
+    }
+
+    /// Takes the result of the row at hand.
+    package mutating func finishRow(_ output: Span<UInt8>) {
+        let start = outputs.count
+        outputs.append(output)
+        rows[rows.count - 1].output = start..<outputs.count
+    }
+}
