@@ -151,8 +151,8 @@ package final class ServingSnapshot: Sendable {
         let versions = loaded.map { "'\($0.version)'" }.joined(separator: ", ")
         return Failure(
             .versionNotLoaded,
-            "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are "
-                + "\(versions); 'switchyard alias set \(name) ALIAS VERSION' names a version that is to be loaded"
+            "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are \(versions)"
+                + "; 'switchyard alias set \(name) ALIAS VERSION' names one that is to be loaded"
         )
     }
 
