@@ -56,8 +56,8 @@ targets += [
     .executableTarget(
         name: "switchyard",
         dependencies: [
-            "Bytes", "Deployments", "EventLoop", "JSON", "Logging", "Platform", "PluginHost",
-            "Serving",
+            "Bytes", "Deployments", "Endpoints", "EventLoop", "JSON", "Logging", "Platform",
+            "PluginHost", "Serving",
         ],
         swiftSettings: swiftSettings
     )

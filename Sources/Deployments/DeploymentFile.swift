@@ -28,6 +28,21 @@ package struct DeploymentFile: Equatable, Sendable {
         }
     }
 
+    /// A file with these aliases.
+    init(aliases: [String: Int]) {
+        self.aliases = aliases
+    }
+
+    /// The text of `deployment.yaml`.
+    var text: String {
+        var lines = [
+            "# Written by 'switchyard alias'. A host takes it when it starts.", "schemaVersion: 1",
+            aliases.isEmpty ? "aliases: {}" : "aliases:",
+        ]
+        lines += aliases.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)" }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
     private static func read(_ text: [UInt8]) throws(YAMLError) -> [String: Int] {
         let root = try YAMLParser.parse(text)
         guard let pairs = root.pairs else {
@@ -61,6 +76,63 @@ package struct DeploymentFile: Equatable, Sendable {
 extension DeploymentStore {
     /// The movable names of a deployment.
     package func file(_ deployment: DeploymentName) throws(DeploymentError) -> DeploymentFile {
-        try DeploymentFile(path: "\(folder(deployment))/deployment.yaml")
+        try DeploymentFile(path: path(deployment))
+    }
+
+    private func path(_ deployment: DeploymentName) -> String {
+        "\(folder(deployment))/deployment.yaml"
+    }
+
+    /// Lets an alias stand for a version; returns the number that it stood for.
+    package func setAlias(
+        _ alias: String,
+        of deployment: DeploymentName,
+        to number: Int
+    ) throws(DeploymentError) -> Int? {
+        let numbers = try storedVersions(deployment)
+        guard !numbers.isEmpty else { throw missing(deployment) }
+        try require(number, of: deployment, among: numbers)
+        return try change(deployment) { aliases throws(DeploymentError) in
+            aliases.updateValue(number, forKey: alias)
+        }
+    }
+
+    /// Removes an alias; returns the number that it stood for.
+    package func removeAlias(
+        _ alias: String,
+        of deployment: DeploymentName
+    ) throws(DeploymentError) -> Int {
+        guard try !storedVersions(deployment).isEmpty else { throw missing(deployment) }
+        return try change(deployment) { aliases throws(DeploymentError) in
+            guard let number = aliases.removeValue(forKey: alias) else {
+                let known = aliases.keys.sorted().joined(separator: ", ")
+                throw DeploymentError(
+                    "\(deployment) has no alias '\(alias)'; "
+                        + (known.isEmpty ? "it has none" : "it has \(known)")
+                )
+            }
+            return number
+        }
+    }
+
+    /// Changes the aliases of a deployment, one process at a time.
+    private func change<R>(
+        _ deployment: DeploymentName,
+        _ body: (inout [String: Int]) throws(DeploymentError) -> R
+    ) throws(DeploymentError) -> R {
+        do {
+            let lock = try File.open(folder(deployment), access: .read)
+            try File.waitForLock(lock)
+            var aliases = try file(deployment).aliases
+            let result = try body(&aliases)
+            let text = DeploymentFile(aliases: aliases).text
+            try File.writeAtomically(path(deployment), Array(text.utf8))
+            _ = consume lock
+            return result
+        } catch let error as DeploymentError {
+            throw error
+        } catch {
+            throw DeploymentError("\(error)")
+        }
     }
 }

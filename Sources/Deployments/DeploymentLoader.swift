@@ -26,7 +26,7 @@ package final class LoadedVersion: Sendable {
     package let binding: InputBinding
     package let instance: ModelInstance
 
-    init(
+    package init(
         deployment: DeploymentName,
         number: Int,
         pluginHash: String,

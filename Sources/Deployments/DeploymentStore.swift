@@ -6,7 +6,7 @@
 
 import Bytes
 import Digest
-import Endpoints
+package import Endpoints
 import Logging
 package import Platform
 package import PluginHost
@@ -133,6 +133,28 @@ package struct DeploymentStore: Sendable {
         return manifest
     }
 
+    /// What the model of a stored version says of itself, found in a process of its own.
+    package func describe(
+        _ deployment: DeploymentName,
+        _ version: Int,
+        _ probe: PluginProbe
+    ) throws -> ModelDescription {
+        let manifest = try manifest(deployment, version)
+        let path = Path.absolute(folder(deployment, version))
+        let hasResources = manifest.files.contains { $0.path != "plugin.so" }
+        let outcome = try probe.run(
+            ProbeRequest(
+                file: "\(path)/plugin.so",
+                shownAs: "\(folder(deployment, version))/plugin.so",
+                name: deployment.name,
+                version: version,
+                settings: manifest.settings,
+                resources: hasResources ? "\(path)/resources" : ""
+            )
+        )
+        return try ModelDescription(json: outcome.description)
+    }
+
     // MARK: Publishing
 
     /// What deploying came to.
@@ -196,7 +218,7 @@ package struct DeploymentStore: Sendable {
         let staged = Path.absolute(staging)
         let resources = request.resources == nil ? "" : "\(staged)/resources"
         do {
-            let description = try probe.run(
+            let outcome = try probe.run(
                 ProbeRequest(
                     file: "\(staged)/plugin.so",
                     shownAs: request.plugin,
@@ -206,7 +228,7 @@ package struct DeploymentStore: Sendable {
                     resources: resources
                 )
             )
-            _ = try ModelDescription(json: description)
+            _ = try ModelDescription(json: outcome.description)
         } catch let error as PluginError {
             throw DeploymentError(error.description)
         } catch {

@@ -68,6 +68,9 @@ package struct Assigner: Sendable {
         (Double(digestPrefix >> 12) + 0.5) / 4_503_599_627_370_496
     }
 
+    /// The natural logarithm that scores are made with.
+    package static func logarithm(_ number: Double) -> Double { clinux_log(number) }
+
     /// The split of a subject. The same subject has the same split, on every host.
     package func split(subject: Span<UInt8>) -> Int {
         var best = arms[0].split
@@ -76,7 +79,7 @@ package struct Assigner: Sendable {
             var hash = arms[index].prefix
             hash.update(subject)
             let fraction = Assigner.fraction(hash.finishPrefix())
-            let score = -clinux_log(fraction) / arms[index].weight
+            let score = -Assigner.logarithm(fraction) / arms[index].weight
             // On an exact tie the smallest name wins; the arms are sorted by name.
             if score < bestScore {
                 bestScore = score

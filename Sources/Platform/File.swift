@@ -176,6 +176,12 @@ package enum File {
         try SystemCall.run("chmod", path) { unsafe chmod(path, mode) }
     }
 
+    /// Waits for an exclusive lock on an open file or folder, which ends with the descriptor.
+    package static func waitForLock(_ file: borrowing FileDescriptor) throws(SystemError) {
+        let number = file.number
+        try SystemCall.run("flock") { flock(number, LOCK_EX) }
+    }
+
     /// Takes an exclusive lock on an open file, or says that another process holds it.
     package static func lock(_ file: borrowing FileDescriptor) throws(SystemError) -> Bool {
         let number = file.number

@@ -86,6 +86,28 @@ package enum Socket {
         }
     }
 
+    /// The bytes of the address that a connection comes from; nil for a Unix socket. Calls
+    /// `getpeername(2)`.
+    package static func peerAddress(of socket: borrowing FileDescriptor) -> [UInt8]? {
+        var storage = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let number = socket.number
+        let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getpeername(number, $0, &length)
+            }
+        }
+        guard result == 0 else { return nil }
+        // Behind family and port: the four bytes of IPv4, or the flow and the sixteen of IPv6.
+        let place: Range<Int>
+        switch CInt(storage.sin6_family) {
+        case AF_INET: place = 4..<8
+        case AF_INET6: place = 8..<24
+        default: return nil
+        }
+        return unsafe withUnsafeBytes(of: &storage) { unsafe Array($0[place]) }
+    }
+
     /// What accepting came back with.
     package enum Accepted: ~Copyable {
         /// A new, non-blocking connection.

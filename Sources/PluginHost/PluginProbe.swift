@@ -17,6 +17,8 @@ package struct ProbeRequest: Equatable, Sendable {
     package let version: Int
     package let settings: String
     package let resources: String
+    /// The `data` of a request that the model is asked with, as JSON; nil: it is not asked.
+    package let data: String?
 
     package init(
         file: String,
@@ -24,7 +26,8 @@ package struct ProbeRequest: Equatable, Sendable {
         name: String,
         version: Int,
         settings: String,
-        resources: String
+        resources: String,
+        data: String? = nil
     ) {
         self.file = file
         self.shownAs = shownAs
@@ -32,6 +35,7 @@ package struct ProbeRequest: Equatable, Sendable {
         self.version = version
         self.settings = settings
         self.resources = resources
+        self.data = data
     }
 }
 
@@ -53,20 +57,31 @@ package struct PluginProbe: Sendable {
     }
 
     private enum Stage: String, CaseIterable {
-        case opening, creating, destroying, done
+        case opening, creating, predicting, destroying, done
 
         var words: String {
             switch self {
             case .opening: "while it was opened (its constructors and its entry)"
             case .creating: "in create()"
+            case .predicting: "in predict()"
             case .destroying: "in destroy()"
             case .done: "after destroy()"
             }
         }
     }
 
-    /// Runs the probe; returns what `describe` said, or throws the sentence for the author.
-    package func run(_ request: ProbeRequest) throws(PluginError) -> [UInt8] {
+    /// What a probe that went well has found.
+    package struct Outcome: Sendable {
+        /// What `describe` said.
+        package let description: [UInt8]
+        /// The body of the answer, if the model was asked.
+        package let answer: [UInt8]?
+        /// The model's log lines.
+        package let log: String
+    }
+
+    /// Runs the probe, or throws the sentence for the author.
+    package func run(_ request: ProbeRequest) throws(PluginError) -> Outcome {
         let child: ChildProcess
         do {
             child = try ChildProcess(
@@ -74,7 +89,7 @@ package struct PluginProbe: Sendable {
                 arguments: [
                     Self.verb, request.file, request.shownAs, request.name,
                     String(request.version), request.settings, request.resources,
-                ],
+                ] + (request.data.map { [$0] } ?? []),
                 environment: ["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no", "LC_ALL=C"]
             )
         } catch {
@@ -97,7 +112,12 @@ package struct PluginProbe: Sendable {
                 "run it under a debugger or AddressSanitizer"
             )
         case .exited(0) where stage == .done:
-            return lines.last { $0.hasPrefix("{") }.map { Array($0.utf8) } ?? Array("{}".utf8)
+            let texts = lines.filter { $0.hasPrefix("{") }.map { Array($0.utf8) }
+            return Outcome(
+                description: texts.first ?? Array("{}".utf8),
+                answer: request.data == nil ? nil : texts.last,
+                log: child.standardError
+            )
         case .exited(1) where !child.standardError.isEmpty && stage != .done:
             throw PluginError(encoded: child.standardError)
                 ?? refuse(request, "a build that ended its process \(stage.words)", Self.noExit)
@@ -121,9 +141,12 @@ package struct PluginProbe: Sendable {
         )
     }
 
+    /// Asks a model in the child with the `data` of a request; the body of the answer.
+    package typealias Asking = (_ instance: ModelInstance, _ data: String) throws -> [UInt8]
+
     /// What the child does. Arguments are those behind the verb. Returns the exit status.
-    package static func runInChild(_ arguments: [String]) -> CInt {
-        guard arguments.count == 6, let version = Int(arguments[3]) else {
+    package static func runInChild(_ arguments: [String], asking: Asking) -> CInt {
+        guard (6...7).contains(arguments.count), let version = Int(arguments[3]) else {
             StandardStream.errors("\(verb): for the host's own use\n")
             return 64
         }
@@ -139,18 +162,39 @@ package struct PluginProbe: Sendable {
                 version: version,
                 settings: arguments[4],
                 resources: arguments[5],
-                log: { _, _, _ in }
+                log: { level, _, text in
+                    if arguments.count == 7 { StandardStream.errors("\(level): \(text)\n") }
+                }
             )
+            StandardStream.output("\(oneLine(plugin.description))\n")
+            if arguments.count == 7 {
+                StandardStream.output("predicting\n")
+                let answer = try asking(instance, arguments[6])
+                StandardStream.output("\(oneLine(answer))\n")
+            }
             StandardStream.output("destroying\n")
             instance.destroy()
-            let oneLine = plugin.description.map { $0 == 0x0a || $0 == 0x0d ? 0x20 : $0 }
-            let json = String(decoding: oneLine.drop { $0 == 0x20 }, as: UTF8.self)
-            StandardStream.output("\(json)\ndone\n")
+            StandardStream.output("done\n")
             return 0
-        } catch {
+        } catch let error as PluginError {
             StandardStream.errors(error.encoded)
             return 1
+        } catch {
+            let fault = PluginError(
+                file: shownAs,
+                found: "\(error)",
+                wanted: "an answer",
+                advice: "see the reason"
+            )
+            StandardStream.errors(fault.encoded)
+            return 1
         }
+    }
+
+    /// JSON text without line ends, which stand only between its tokens.
+    private static func oneLine(_ json: [UInt8]) -> String {
+        let bytes = json.map { $0 == 0x0a || $0 == 0x0d ? 0x20 : $0 }
+        return String(decoding: bytes.drop { $0 == 0x20 }, as: UTF8.self)
     }
 
     /// Reads a plugin's file; the error names what is wrong with it.

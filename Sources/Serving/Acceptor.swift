@@ -21,12 +21,22 @@ final class Acceptor {
     private var nextConnection: UInt64 = 1
     private var nextLoop = 0
     private var mailboxClient: AcceptorMailboxClient?
+    /// Connections at once of one address, and whose connection each slot has; empty while there is
+    /// no such limit.
+    private let addressMaximum: Int
+    private var addressCounts: [[UInt8]: Int] = [:]
+    private var addresses: [Int: [UInt8]] = [:]
 
     /// How long accepting pauses when there is nothing to accept with.
     private static let pauseNanoseconds: UInt64 = 50_000_000
 
-    init(region: SlotRegion, loops: [Mailbox<ServingLoop>]) throws(SystemError) {
+    init(
+        region: SlotRegion,
+        loops: [Mailbox<ServingLoop>],
+        addressMaximum: Int
+    ) throws(SystemError) {
         eventLoop = try EventLoop()
+        self.addressMaximum = addressMaximum
         self.region = region
         self.loops = loops
         freeSlots = Array((0..<region.count).reversed())
@@ -85,6 +95,10 @@ final class Acceptor {
     }
 
     private func hand(_ connection: consuming FileDescriptor, _ index: Int) {
+        guard isWelcome(connection, index) else {
+            freeSlots.append(index)
+            return
+        }
         Socket.disableDelay(connection)
         Socket.keepUrgentBytesInline(connection)
         usedSlots = max(usedSlots, index + 1)
@@ -100,6 +114,18 @@ final class Acceptor {
         loops[loop].post { $0.adopt(FileDescriptor(owning: number), slot: index, isFresh: true) }
     }
 
+    /// Counts a connection for its address; false when the address has too many.
+    private func isWelcome(_ connection: borrowing FileDescriptor, _ index: Int) -> Bool {
+        guard addressMaximum < Int.max, let address = Socket.peerAddress(of: connection) else {
+            return true
+        }
+        if addressCounts[address, default: 0] >= addressMaximum { sweep() }
+        guard addressCounts[address, default: 0] < addressMaximum else { return false }
+        addressCounts[address, default: 0] += 1
+        addresses[index] = address
+        return true
+    }
+
     /// A slot that nobody uses: one that was used before, if there is one, so that a host with few
     /// connections at a time touches the memory of few slots.
     private func freeSlot() -> Int? {
@@ -113,6 +139,10 @@ final class Acceptor {
         handedSinceSweep = 0
         for index in 0..<usedSlots where region.life(index) == .closed {
             region.slot(index).life = .free
+            if let address = addresses.removeValue(forKey: index) {
+                let left = addressCounts[address, default: 1] - 1
+                addressCounts[address] = left > 0 ? left : nil
+            }
             freeSlots.append(index)
         }
     }

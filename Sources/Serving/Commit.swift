@@ -14,6 +14,8 @@ package struct CommitFailure: Error, Sendable, CustomStringConvertible {
     /// A sentence, or a compiler-like block, for each error.
     package let errors: [String]
 
+    package init(errors: [String]) { self.errors = errors }
+
     /// All of them, one after the other.
     package var description: String { errors.joined(separator: "\n") }
 }

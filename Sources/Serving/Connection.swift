@@ -25,20 +25,18 @@ final class Connection: LoopClient {
     private var token: LoopToken?
     private var interest: Interest = .readable
     private var phase = Phase.serving
+    private var input: InputQueue
     private var output: OutputQueue
-    /// The request that did not fit into the slot, or nil.
-    private var spilledInput: [UInt8]?
-    private var spilledBytes = 0
-    private var parser = RequestParser()
-    private var head: RequestHead?
-    private var chunks: ChunkedBody?
-    private var hasSentContinue = false
-    private var inputEnded = false
+    private var request = PendingRequest()
     private var closesAfterOutput = false
     private var lingeredBytes = 0
     private var requestStartedAt: UInt64 = 0
-    /// Counts the receives that brought something.
-    private var progress = 0
+    /// Since when nothing is received for want of memory; 0: that is not so.
+    private var pausedAt: UInt64 = 0
+
+    /// How long a request waits for memory before it is refused, and how often it looks.
+    private static let roomWaitNanoseconds: UInt64 = 2_000_000_000
+    private static let roomLookNanoseconds: UInt64 = 20_000_000
 
     private var configuration: ServerConfiguration { owner.state.configuration }
 
@@ -51,7 +49,8 @@ final class Connection: LoopClient {
         self.socket = socket
         self.slot = slot
         self.owner = owner
-        output = OutputQueue(slot)
+        input = InputQueue(slot, owner.state)
+        output = OutputQueue(slot, owner.state)
         guard isFresh || reconcile() else {
             throw SystemError(call: "adopt", number: 104)  // ECONNRESET: nothing to go on with
         }
@@ -110,15 +109,18 @@ final class Connection: LoopClient {
     func deadlineReached(now: UInt64) {
         guard phase == .serving else { return close() }
         guard output.isEmpty else { return sendLastTime() }
+        if pausedAt > 0, now - pausedAt > Self.roomWaitNanoseconds { return refuseForRoom() }
         // What is missing may have arrived in this very moment, or while a model kept the loop
         // busy.
         let sequence = slot.sequence
-        let before = progress
+        let before = input.progress
         receive()
         if phase == .serving { advance() }
-        guard phase == .serving, slot.sequence == sequence, output.isEmpty else { return }
-        if inputIsEmpty { return close() }
-        guard progress == before || head == nil else { return }
+        guard phase == .serving, slot.sequence == sequence, output.isEmpty, pausedAt == 0 else {
+            return
+        }
+        if input.isEmpty { return close() }
+        guard input.progress == before || request.head == nil else { return }
         refuse(HTTPFault(.requestTimeout, "the request was not complete in time"))
         advance()
     }
@@ -136,108 +138,38 @@ final class Connection: LoopClient {
     /// From now on the next answer is the last one; an idle connection ends after the settling
     /// time.
     func beginDraining() {
-        guard phase == .serving, inputIsEmpty, output.isEmpty else { return }
+        guard phase == .serving, input.isEmpty, output.isEmpty else { return }
         setDeadline(after: configuration.settleNanoseconds)
     }
 
     // MARK: Input
 
-    private var inputIsEmpty: Bool {
-        if let spilledInput { return spilledInput.isEmpty }
-        return slot.word.start == slot.word.end
-    }
-
-    private func withInput<R>(_ body: (Span<UInt8>) -> R) -> R {
-        if let spilledInput { return body(spilledInput.span) }
-        return slot.withInput(body)
-    }
-
     private func receive() {
-        guard !inputEnded, !closesAfterOutput else { return }
-        makeRoom()
-        let result: IOResult
-        if spilledInput != nil {
-            result = receiveSpilled()
-        } else {
-            result = slot.receive(from: socket)
+        guard !input.hasEnded, !closesAfterOutput else { return }
+        guard !input.lacksRoom else {
+            if pausedAt == 0 { pausedAt = owner.eventLoop.now }
+            return
         }
-        switch result {
-        case .moved:
-            progress += 1
-            if requestStartedAt == 0 { requestStartedAt = owner.eventLoop.now }
-            slot.activeNanoseconds = owner.eventLoop.now
-        case .wouldBlock: break
-        case .endOfStream:
-            inputEnded = true
-            slot.flags.insert(.inputEnded)
+        pausedAt = 0
+        switch input.receive(from: socket, at: owner.eventLoop.now) {
+        case .moved: if requestStartedAt == 0 { requestStartedAt = owner.eventLoop.now }
+        case .wouldBlock, .endOfStream: break
         case .failed: close()
         }
     }
 
-    private func receiveSpilled() -> IOResult {
-        guard var bytes = spilledInput else { return .wouldBlock }
-        spilledInput = nil
-        let result = Socket.receive(from: socket, into: &bytes, maximum: 256 * 1024)
-        spilledInput = bytes
-        countSpilled(bytes.count)
-        if case .moved(let count) = result {
-            var word = slot.word
-            word.received &+= UInt16(truncatingIfNeeded: count)
-            slot.word = word
-        }
-        return result
-    }
-
-    /// Makes sure that there is room to receive into: in the slot, or on the heap.
-    private func makeRoom() {
-        guard spilledInput == nil else { return }
-        let word = slot.word
-        guard word.end == SlotRegion.inputCapacity, word.start != word.end else { return }
-        if slot.compactInput() { return }
-        slot.flags.insert(.spilled)
-        var bytes: [UInt8] = []
-        slot.withInput { bytes.append($0) }
-        spilledInput = bytes
-        countSpilled(bytes.count)
-        var empty = slot.word
-        empty.start = 0
-        empty.end = 0
-        slot.word = empty
-    }
-
-    /// Tells the host how many bytes of this connection lie on the heap.
-    private func countSpilled(_ bytes: Int) {
-        owner.state.countSpilled(bytes - spilledBytes)
-        spilledBytes = bytes
-    }
-
-    /// Takes a request's bytes off the spilled input, and goes back to the slot when that is
-    /// possible.
-    private func consumeSpilled(_ count: Int) {
-        guard let bytes = spilledInput else { return }
-        let rest = Array(bytes[count...])
-        guard rest.count <= SlotRegion.inputCapacity else {
-            spilledInput = rest
-            countSpilled(rest.count)
-            return
-        }
-        spilledInput = nil
-        countSpilled(0)
-        slot.restoreInput(rest.span)
-        if !output.isSpilled { slot.flags.remove(.spilled) }
+    /// Nothing of the request was executed: the client may send it again later.
+    private func refuseForRoom() {
+        refuse(
+            HTTPFault(
+                .serviceUnavailable,
+                "the host holds too many large requests at the moment; send this one again later"
+            )
+        )
+        advance()
     }
 
     // MARK: Requests
-
-    /// What the input holds.
-    private enum Step {
-        case nothing
-        /// An empty line behind a request, which RFC 9112 2.2 says to ignore.
-        case emptyLine
-        case incomplete
-        case complete(RequestHead, total: Int)
-        case fault(HTTPFault)
-    }
 
     /// Answers every complete request that is here, sends, and waits for what is missing.
     private func advance() {
@@ -250,8 +182,8 @@ final class Connection: LoopClient {
             guard phase == .serving, flush() else { return }
             if closesAfterOutput { return finish() }
         }
-        if inputEnded {
-            guard !inputIsEmpty else { return close() }
+        if input.hasEnded {
+            guard !input.isEmpty else { return close() }
             refuse(HTTPFault(.badRequest, "the connection ended inside a request"))
             guard flush() else { return }
             return finish()
@@ -262,68 +194,17 @@ final class Connection: LoopClient {
     /// Answers complete requests until there is none, or an answer does not fit into the slot.
     private func answerAll() {
         while phase == .serving, !closesAfterOutput, !output.isSpilled {
-            switch withInput({ examine($0) }) {
+            let limits = configuration.limits.http
+            switch input.withBytes({ request.examine($0, limits) }) {
             case .nothing, .incomplete: return
-            case .emptyLine: dropEmptyLine()
+            case .wantsContinue: return place(ResponseHead.continue, consuming: 0)
+            case .emptyLine:
+                place([], consuming: 2)
+                forgetRequest()
             case .fault(let fault): refuse(fault)
             case .complete(let head, let total): execute(head, total)
             }
         }
-    }
-
-    private func examine(_ text: Span<UInt8>) -> Step {
-        do throws(HTTPFault) {
-            if head == nil {
-                guard !text.isEmpty else { return .nothing }
-                if text.count == 2, text[0] == 0x0d, text[1] == 0x0a { return .emptyLine }
-                guard case .head(let found) = try parser.parse(text, limits: configuration.http)
-                else { return .incomplete }
-                head = found
-                if found.framing == .chunked { chunks = ChunkedBody(from: found.length) }
-            }
-            guard let head else { return .incomplete }
-            guard owner.state.hasRoomForSpills || spilledInput == nil else {
-                throw HTTPFault(
-                    .serviceUnavailable,
-                    "the host holds too many large requests at the moment"
-                )
-            }
-            let limit = configuration.http.bodyBytes
-            switch head.framing {
-            case .length(let count):
-                guard count <= limit else {
-                    throw HTTPFault(
-                        .contentTooLarge,
-                        "the body has \(count) bytes; at most \(limit) are taken"
-                    )
-                }
-                if text.count - head.length >= count {
-                    return .complete(head, total: head.length + count)
-                }
-            case .chunked:
-                if let end = try chunks?.read(text, limit: limit) {
-                    return .complete(head, total: end)
-                }
-                guard text.count - head.length <= limit else {
-                    throw HTTPFault(.contentTooLarge, "the body is larger than \(limit) bytes")
-                }
-            }
-            if head.expectsContinue, !hasSentContinue, text.count == head.length {
-                hasSentContinue = true
-                place(ResponseHead.continue, consuming: 0)
-            }
-            return .incomplete
-        } catch {
-            return .fault(error)
-        }
-    }
-
-    private func dropEmptyLine() {
-        if spilledInput != nil { return consumeSpilled(2) }
-        var word = slot.word
-        word.start += 2
-        slot.word = word
-        forgetRequest()
     }
 
     /// Executes the request at the front of the input and commits its answer.
@@ -334,8 +215,9 @@ final class Connection: LoopClient {
         word.isExecuting = true
         slot.word = word
         // A draining host answers what it has received already; the last of it ends the connection.
-        let isLast = withInput { $0.count } == total
-        let closes = !head.keepsAlive || owner.state.isDraining && isLast
+        let isLast = input.withBytes { $0.count } == total
+        let mayFollow = slot.sequence < UInt64(configuration.limits.requestsPerConnection)
+        let closes = !head.keepsAlive || !mayFollow || owner.state.isDraining && isLast
         let connection: ConnectionField =
             closes ? .close : head.minorVersion == 0 ? .keepAlive : .none
         let exchange = Exchange(
@@ -343,8 +225,8 @@ final class Connection: LoopClient {
             key: slot.connection << 24 | slot.sequence & 0xff_ffff,
             connection: connection
         )
-        withInput { text in
-            if let contents = chunks?.contents {
+        input.withBytes { text in
+            if let contents = request.chunkedContents {
                 owner.answerRequest(exchange, in: text, content: contents.span)
             } else {
                 let content = text.extracting(head.length..<total)
@@ -366,18 +248,14 @@ final class Connection: LoopClient {
         owner.answerFault(fault, key: slot.connection << 24 | slot.sequence & 0xff_ffff)
         closesAfterOutput = true
         slot.flags.insert(.closeAfterOutput)
-        let count = withInput { $0.count }
-        place(owner.answer, consuming: count)
+        place(owner.answer, consuming: input.withBytes { $0.count })
         forgetRequest()
     }
 
     private func forgetRequest() {
         guard phase == .serving else { return }
-        parser = RequestParser()
-        head = nil
-        chunks = nil
-        hasSentContinue = false
-        requestStartedAt = inputIsEmpty ? 0 : owner.eventLoop.now
+        request = PendingRequest()
+        requestStartedAt = input.isEmpty ? 0 : owner.eventLoop.now
     }
 
     // MARK: Output
@@ -397,9 +275,11 @@ final class Connection: LoopClient {
             output.spill(bytes)
         }
         word.isExecuting = false
-        if spilledInput == nil { word.start += count }
+        input.consume(count, noting: &word)
         slot.word = word
-        if spilledInput != nil { consumeSpilled(count) }
+        if input.isSpilled, input.finishConsuming(count), !output.isSpilled {
+            slot.flags.remove(.spilled)
+        }
     }
 
     /// Sends what is there. False: something is left, or the connection is gone.
@@ -407,7 +287,7 @@ final class Connection: LoopClient {
         guard phase == .serving else { return false }
         let result = output.flush(to: socket)
         guard case .moved = result else { return stall(result) }
-        if spilledInput == nil { slot.flags.remove(.spilled) }
+        if !input.isSpilled { slot.flags.remove(.spilled) }
         return true
     }
 
@@ -417,7 +297,7 @@ final class Connection: LoopClient {
             return false
         }
         wait(for: .writable)
-        setDeadline(after: configuration.writeNanoseconds)
+        setDeadline(after: configuration.limits.writeNanoseconds)
         return false
     }
 
@@ -425,17 +305,19 @@ final class Connection: LoopClient {
 
     private func updateWaiting() {
         guard let token else { return }
-        wait(for: inputEnded ? Interest(rawValue: 0) : .readable)
+        wait(for: input.hasEnded || pausedAt > 0 ? Interest(rawValue: 0) : .readable)
         let deadline: UInt64
-        if inputIsEmpty {
+        if pausedAt > 0 {
+            deadline = owner.eventLoop.now + Self.roomLookNanoseconds
+        } else if input.isEmpty {
             let idle =
                 owner.state.isDraining
-                ? configuration.settleNanoseconds : configuration.idleNanoseconds
+                ? configuration.settleNanoseconds : configuration.limits.idleNanoseconds
             deadline = owner.eventLoop.now + idle
-        } else if head == nil {
-            deadline = requestStartedAt + configuration.headNanoseconds
+        } else if request.head == nil {
+            deadline = requestStartedAt + configuration.limits.headNanoseconds
         } else {
-            deadline = owner.eventLoop.now + configuration.bodyNanoseconds
+            deadline = owner.eventLoop.now + configuration.limits.bodyNanoseconds
         }
         owner.eventLoop.setDeadline(deadline, token)
     }
@@ -452,7 +334,7 @@ final class Connection: LoopClient {
 
     /// The last answer is sent.
     private func finish() {
-        guard !inputEnded else { return close() }
+        guard !input.hasEnded else { return close() }
         phase = .lingering
         Socket.finishSending(socket)
         wait(for: .readable)
@@ -476,7 +358,8 @@ final class Connection: LoopClient {
         phase = .closed
         if let token { owner.eventLoop.unregister(socket, token) }
         token = nil
-        countSpilled(0)
+        input.forgetSpilled()
+        output.forgetSpilled()
         Socket.shutDown(socket)
         slot.life = .closed
         owner.forget(self)

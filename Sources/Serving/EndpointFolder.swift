@@ -23,6 +23,8 @@ package struct EndpointFolder: Sendable {
         package internal(set) var endpoints: [Endpoint] = []
         /// All that is wrong: a sentence, or a compiler-like block, for each error.
         package var errors: [String] = []
+
+        package init() {}
     }
 
     /// Reads every endpoint file of the folder.

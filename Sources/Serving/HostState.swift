@@ -27,12 +27,12 @@ package final class HostState: Sendable {
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
     func beginDraining() { draining.store(true, ordering: .relaxed) }
 
+    /// Bytes of requests and answers that lie on the heap.
     private let spilledBytes = Atomic<Int>(0)
-    /// Bytes of requests that may lie on the heap at once: a quarter of the memory.
-    private let spilledMaximum = CurrentProcess.memoryBytes / 4
-
     /// Whether further requests may be larger than a slot.
-    var hasRoomForSpills: Bool { spilledBytes.load(ordering: .relaxed) < spilledMaximum }
+    var hasRoomForSpills: Bool { 
+        spilledBytes.load(ordering: .relaxed) < configuration.limits.bufferedBytes
+    }
     func countSpilled(_ bytes: Int) {
         if bytes != 0 { spilledBytes.wrappingAdd(bytes, ordering: .relaxed) }
     }

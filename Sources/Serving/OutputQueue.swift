@@ -5,6 +5,7 @@ import Platform
 /// What of a connection's output the kernel has, and what it does not have yet.
 struct OutputQueue {
     private let slot: Slot
+    private let state: HostState
     /// Bytes of the slot's output that the kernel has taken. A successor asks the kernel for it.
     private var cursor = 0
     /// Bytes of an answer that did not fit into the slot, and how many of them the kernel has
@@ -14,8 +15,9 @@ struct OutputQueue {
     /// Counts the sends that the kernel took something of.
     private(set) var progress = 0
 
-    init(_ slot: Slot) {
+    init(_ slot: Slot, _ state: HostState) {
         self.slot = slot
+        self.state = state
     }
 
     /// Whether an answer lies on the heap: no further one is made before it is sent.
@@ -31,7 +33,15 @@ struct OutputQueue {
     /// Puts an answer that has no room in the slot on the heap.
     mutating func spill(_ bytes: [UInt8]) {
         slot.flags.insert(.spilled)
+        state.countSpilled(bytes.count)
         spilled.append(contentsOf: bytes)
+    }
+
+    /// Gives up on what lies on the heap.
+    mutating func forgetSpilled() {
+        state.countSpilled(-spilled.count)
+        spilled = []
+        spilledCursor = 0
     }
 
     /// Goes on where a predecessor has stopped; `written` is what the kernel has ever taken.
@@ -64,8 +74,7 @@ struct OutputQueue {
         }
         if spilledCursor > 0 {
             slot.outputBase &+= UInt32(truncatingIfNeeded: spilledCursor)
-            spilled = []
-            spilledCursor = 0
+            forgetSpilled()
         }
         return .moved(0)
     }

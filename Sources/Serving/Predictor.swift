@@ -26,7 +26,7 @@ final class Predictor {
     private var subject: [UInt8] = []
 
     init(_ configuration: ServerConfiguration, coin: CoinGenerator) {
-        limits = configuration.call
+        limits = configuration.limits.call
         allowsForcing = configuration.allowsForcing
         self.coin = coin
         document.depthMaximum = limits.depth

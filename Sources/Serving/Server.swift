@@ -132,7 +132,10 @@ package final class Server {
         let loader = DeploymentLoader(
             store: store,
             copies: "\(configuration.state)/plugins",
-            probe: PluginProbe(executable: program),
+            probe: PluginProbe(
+                executable: program,
+                secondsMaximum: Double(configuration.limits.loadNanoseconds) / 1e9
+            ),
             log: log
         )
         let committer = Committer(
@@ -158,7 +161,7 @@ package final class Server {
                     + "for example with 'ulimit -n 4096'"
             )
         }
-        return min(configuration.connections, limit - reserve)
+        return min(configuration.limits.connections, limit - reserve)
     }
 
     private func listen(_ wanted: [SocketAddress]) throws -> [CInt] {
@@ -241,10 +244,15 @@ package final class Server {
 
     private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws(SystemError) {
         let (mailbox, loops) = (acceptorMailbox, mailboxes)
+        let addressMaximum = state.configuration.limits.connectionsPerAddress
         let (start, log) = (self.start, self.log)
         acceptorThread = try Thread(name: "accept") {
             do {
-                let acceptor = try Acceptor(region: region, loops: loops)
+                let acceptor = try Acceptor(
+                    region: region,
+                    loops: loops,
+                    addressMaximum: addressMaximum
+                )
                 try acceptor.run(sockets, mailbox) { start.withLock { $0.running += 1 } }
             } catch {
                 start.withLock { $0.failure = "accepting: \(error)" }

@@ -1,6 +1,4 @@
-package import HTTP
 package import Platform
-package import Surfaces
 
 /// How a host is set up. Every property has a default that a production host can keep.
 package struct ServerConfiguration: Sendable {
@@ -16,12 +14,8 @@ package struct ServerConfiguration: Sendable {
     package var listen: [SocketAddress] = []
     /// Number of event loops; default: one per processor.
     package var loops = CurrentProcess.processors
-    /// Connections at once; default: what the descriptor limit allows, at most 16,384.
-    package var connections = 16384
-    /// Limits of requests as bytes.
-    package var http = HTTPLimits()
-    /// Limits of requests as JSON.
-    package var call = CallLimits()
+    /// How much of everything.
+    package var limits = ServerLimits()
     /// Whether a request may name the split that answers it.
     package var allowsForcing = true
     /// Whether log records carry inputs and outputs.
@@ -36,14 +30,6 @@ package struct ServerConfiguration: Sendable {
     package var logFileNanoseconds: UInt64 = 86_400_000_000_000
     /// Log files that are kept.
     package var logFilesKept = 64
-    /// Nanoseconds to the complete head of a request, from its first byte on.
-    package var headNanoseconds: UInt64 = 10_000_000_000
-    /// Nanoseconds without a byte of a body.
-    package var bodyNanoseconds: UInt64 = 10_000_000_000
-    /// Nanoseconds without a byte of an answer being taken.
-    package var writeNanoseconds: UInt64 = 10_000_000_000
-    /// Nanoseconds that a connection may be idle.
-    package var idleNanoseconds: UInt64 = 75_000_000_000
     /// Nanoseconds between saying "not ready" and closing the listeners.
     package var settleNanoseconds: UInt64 = 1_000_000_000
     /// Nanoseconds that draining may take.

@@ -16,9 +16,13 @@ struct Command: Sendable {
     /// What it does, in whole sentences.
     let text: String
     let options: [Option]
+    /// What the help says behind the options.
+    var notes = ""
     let run: @Sendable (Arguments) throws -> ExitStatus
 
-    static let all: [Command] = [.serve, .check, .deploy, .list, .version]
+    static let all: [Command] = [
+        .serve, .check, .deploy, .list, .alias, .predict, .assign, .new, .version,
+    ]
 
     /// The options that every command has.
     static let folders: [Option] = [
@@ -63,7 +67,7 @@ struct Command: Sendable {
                 )
             }
         }
-        return lines.joined(separator: "\n") + "\n"
+        return lines.joined(separator: "\n") + "\n" + (notes.isEmpty ? "" : "\n\(notes)")
     }
 
     /// The help of the program.

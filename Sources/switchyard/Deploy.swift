@@ -23,13 +23,7 @@ extension Command {
             guard arguments.words.count == 2 else {
                 throw UsageError("wanted the deployment's name and the plugin's file")
             }
-            let branch = arguments.value("branch") ?? "main"
-            guard let deployment = DeploymentName(branch: branch, name: arguments.words[0]) else {
-                throw UsageError(
-                    "'\(branch)/\(arguments.words[0])' is no name for a deployment; names are 1 to "
-                        + "64 of A-Z, a-z, 0-9, _, . and -, not beginning with . or -"
-                )
-            }
+            let deployment = try deploymentName(arguments.words[0], arguments)
             let request = DeployRequest(
                 deployment: deployment,
                 plugin: arguments.words[1],
@@ -41,7 +35,7 @@ extension Command {
             let published = try store.publish(request, probe: probe)
             if arguments.has("json") {
                 let value = JSONValue.object([
-                    .init("branch", .string(branch)), .init("name", .string(deployment.name)),
+                    .init("branch", .string(deployment.branch)), .init("name", .string(deployment.name)),
                     .init("version", .number(String(published.version))),
                     .init("new", .boolean(published.isNew)),
                     .init("sha256", .string(published.pluginHash)),
@@ -60,7 +54,7 @@ extension Command {
     )
 
     /// The JSON text of a settings file.
-    private static func settings(_ path: String?) throws -> String {
+    static func settings(_ path: String?) throws -> String {
         guard let path else { return "{}" }
         let bytes = try File.read(path, limit: 1 << 20)
         do {
@@ -69,40 +63,4 @@ extension Command {
             throw DeploymentError("\(path): \(error); wanted a JSON value; correct the file")
         }
     }
-
-    static let check = Command(
-        name: "check",
-        summary: "check a plugin build as 'deploy' would, without storing it",
-        usage: "check PLUGIN.so [OPTIONS]",
-        text: """
-            Reads the file, then opens it, creates a model and destroys it in a process of its own.
-            Prints what the model says of itself.
-            """,
-        options: [
-            Option("name", value: "NAME", "name that the model is made with (default: check)"),
-            Option("resources", value: "DIR", "folder of files that the model reads"),
-            Option("settings", value: "FILE", "JSON file that the model is made with"),
-        ],
-        run: { arguments in
-            guard arguments.words.count == 1 else { throw UsageError("wanted the plugin's file") }
-            let path = arguments.words[0]
-            let bytes = try PluginProbe.readFile(path, shownAs: path)
-            let tag = try PluginTag(of: ELFFile(path: path, bytes: bytes))
-            let description = try PluginProbe(executable: CurrentProcess.executable()).run(
-                ProbeRequest(
-                    file: Path.absolute(path),
-                    shownAs: path,
-                    name: arguments.value("name") ?? "check",
-                    version: 1,
-                    settings: settings(arguments.value("settings")),
-                    resources: arguments.value("resources").map { Path.absolute($0) } ?? ""
-                )
-            )
-            StandardStream.output(
-                "\(path): fine, contract \(tag.major).\(tag.minor), built by \(tag.build)\n"
-                    + String(decoding: description, as: UTF8.self) + "\n"
-            )
-            return .success
-        }
-    )
 }

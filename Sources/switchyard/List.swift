@@ -40,14 +40,7 @@ extension Command {
                 String($0.pluginHash.prefix(12)), $0.build,
             ]
         }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            let cells = row.enumerated().map { index, cell in
-                index == row.count - 1
-                    ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
-            }
-            return cells.joined(separator: "  ") + "\n"
-        }.joined()
+        return TextTable.text(rows)
     }
 
     private static func machineText(_ manifests: [Manifest]) -> String {

@@ -11,7 +11,8 @@ enum Main {
         SignalDescriptor.ignoreCallErrors()
         let line = Array(CommandLine.arguments.dropFirst())
         if line.first == PluginProbe.verb {
-            CurrentProcess.exitNow(PluginProbe.runInChild(Array(line.dropFirst())))
+            let words = Array(line.dropFirst())
+            CurrentProcess.exitNow(PluginProbe.runInChild(words, asking: PluginTrial.answer))
         }
         CurrentProcess.exitNow(run(line).rawValue)
     }
@@ -65,6 +66,9 @@ enum Main {
             complain(command, "\(failure)")
             if case .configuration = failure { return .configuration }
             return .failure
+        } catch let failure as CommitFailure {
+            complain(command, "\(failure)")
+            return .configuration
         } catch {
             complain(command, "\(error)")
             return .failure

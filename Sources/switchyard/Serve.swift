@@ -32,6 +32,7 @@ extension Command {
                 value: "full|none",
                 "whether request log records carry inputs and outputs (default: none)"
             ),
+            Option("limit", value: "NAME=VALUE", "a limit of those below; repeatable"),
             Option("no-force", "refuse requests that name the split which shall answer"),
             Option("strict", "do not start when endpoint files are broken"),
             Option(
@@ -50,6 +51,7 @@ extension Command {
                 "size of each loop's log ring in MiB (default: 32)"
             ),
         ],
+        notes: limits,
         run: { arguments in
             // Before the first thread, so that all of them leave the signals to this one.
             let signals = try SignalDescriptor([terminate, interrupt, hangUp])
@@ -74,6 +76,17 @@ extension Command {
         }
     )
 
+    /// The table of limits, for the help.
+    private static var limits: String {
+        var rows = [["limit", "default", "past it", "of what"]]
+        for limit in NamedLimit.all {
+            let value =
+                limit.name == "buffered" ? "25 % of memory" : limit.text(ServerLimits())
+            rows.append([limit.name, value, limit.pastIt, limit.what])
+        }
+        return TextTable.text(rows, indent: "  ")
+    }
+
     /// Reads the options of `serve`.
     static func configuration(_ arguments: Arguments) throws(UsageError) -> ServerConfiguration {
         var configuration = ServerConfiguration()
@@ -95,6 +108,13 @@ extension Command {
         case nil, "none": break
         case "full": configuration.logsPayloads = true
         case let other?: throw UsageError("'--log-data \(other)': wanted full or none")
+        }
+        for text in arguments.all("limit") {
+            do {
+                try NamedLimit.set(text, in: &configuration.limits)
+            } catch {
+                throw UsageError("'--limit' \(error)")
+            }
         }
         configuration.allowsForcing = !arguments.has("no-force")
         configuration.isStrict = arguments.has("strict")

@@ -22,7 +22,7 @@ final class LiveHost {
         configuration.loops = 2
         configuration.ringBytes = 1 << 20
         configuration.settleNanoseconds = 0
-        configuration.connections = 256
+        configuration.limits.connections = 256
         configuration.probeExecutable = try Built.program
         try Directory.create(configuration.endpoints)
         for (name, text) in endpoints { try folder.write("endpoints/\(name).yaml", text) }

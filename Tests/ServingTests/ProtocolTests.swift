@@ -146,7 +146,7 @@ struct ProtocolTests {
     }
 
     @Test func `an empty line behind a request is no request`() throws {
-        let host = try host { $0.headNanoseconds = 100_000_000 }
+        let host = try host { $0.limits.headNanoseconds = 100_000_000 }
         let client = try host.client()
         try client.send(request(1) + "\r\n")
         #expect(try client.answer().status == 200)
@@ -216,9 +216,9 @@ struct ProtocolTests {
 
     @Test func `slow heads and bodies get 408, idle connections end in silence`() throws {
         let host = try host { configuration in
-            configuration.headNanoseconds = 50_000_000
-            configuration.bodyNanoseconds = 50_000_000
-            configuration.idleNanoseconds = 50_000_000
+            configuration.limits.headNanoseconds = 50_000_000
+            configuration.limits.bodyNanoseconds = 50_000_000
+            configuration.limits.idleNanoseconds = 50_000_000
         }
         let head = try host.client()
         try head.send("POST /v1/e HT")
@@ -233,7 +233,7 @@ struct ProtocolTests {
     }
 
     @Test func `a client that does not read is let go, and others are served`() throws {
-        let host = try host { $0.writeNanoseconds = 200_000_000 }
+        let host = try host { $0.limits.writeNanoseconds = 200_000_000 }
         let slow = try host.client()
         // Answers pile up until the kernel takes no more of them.
         let burst = (0..<100).map { request($0) }.joined()
@@ -264,7 +264,7 @@ struct ProtocolTests {
     }
 
     @Test func `more connections than slots wait until one is free`() throws {
-        let host = try host { $0.connections = 4 }
+        let host = try host { $0.limits.connections = 4 }
         var clients = try (0..<4).map { _ in try host.client() }
         for client in clients { #expect(try client.call("GET", "/health/live").status == 200) }
         let waiting = try host.client()

@@ -1,0 +1,136 @@
+// The bytes of a connection that are not answered yet: in its slot, or, when a request does not fit
+// there, on the heap.
+
+import Bytes
+import Platform
+
+/// A connection's input.
+struct InputQueue {
+    private let slot: Slot
+    private let state: HostState
+    /// What did not fit into the slot, from `start` on; nil while the slot holds everything.
+    private var spilled: [UInt8]?
+    private var start = 0
+    private var counted = 0
+    /// Whether the client has finished sending.
+    private(set) var hasEnded = false
+    /// Counts the receives that brought something.
+    private(set) var progress = 0
+
+    /// Bytes that one receive takes to the heap.
+    private static let spilledReceiveBytes = 256 * 1024
+
+    init(_ slot: Slot, _ state: HostState) {
+        self.slot = slot
+        self.state = state
+    }
+
+    /// Whether the input lies on the heap.
+    var isSpilled: Bool { spilled != nil }
+
+    /// Whether there is nothing that waits for an answer.
+    var isEmpty: Bool {
+        if let spilled { return spilled.count == start }
+        return slot.word.start == slot.word.end
+    }
+
+    /// Lends what is there.
+    func withBytes<R>(_ body: (Span<UInt8>) -> R) -> R {
+        if let spilled { return body(spilled.span.extracting(start..<spilled.count)) }
+        return slot.withInput(body)
+    }
+
+    /// Whether the next receive would need memory that the host does not want to give now.
+    var lacksRoom: Bool {
+        guard spilled == nil else { return !state.hasRoomForSpills }
+        let word = slot.word
+        // A slot that is full from its front on.
+        return word.start == 0 && word.end == SlotRegion.inputCapacity && !state.hasRoomForSpills
+    }
+
+    /// Takes what the client has sent.
+    mutating func receive(from socket: borrowing FileDescriptor, at now: UInt64) -> IOResult {
+        makeRoom()
+        let result =
+            spilled == nil ? slot.receive(from: socket) : receiveSpilled(from: socket)
+        switch result {
+        case .moved:
+            progress += 1
+            slot.activeNanoseconds = now
+        case .endOfStream:
+            hasEnded = true
+            slot.flags.insert(.inputEnded)
+        case .wouldBlock, .failed: break
+        }
+        return result
+    }
+
+    private mutating func receiveSpilled(from socket: borrowing FileDescriptor) -> IOResult {
+        guard var bytes = spilled else { return .wouldBlock }
+        spilled = nil
+        if start > 0 {
+            bytes.removeFirst(start)
+            start = 0
+        }
+        let result = Socket.receive(
+            from: socket,
+            into: &bytes,
+            maximum: Self.spilledReceiveBytes
+        )
+        spilled = bytes
+        count(bytes.count)
+        if case .moved(let count) = result {
+            var word = slot.word
+            word.received &+= UInt16(truncatingIfNeeded: count)
+            slot.word = word
+        }
+        return result
+    }
+
+    /// Makes sure that there is room to receive into: in the slot, or on the heap.
+    private mutating func makeRoom() {
+        guard spilled == nil else { return }
+        let word = slot.word
+        guard word.end == SlotRegion.inputCapacity, word.start != word.end else { return }
+        if slot.compactInput() { return }
+        slot.flags.insert(.spilled)
+        var bytes: [UInt8] = []
+        slot.withInput { bytes.append($0) }
+        spilled = bytes
+        count(bytes.count)
+        var empty = slot.word
+        empty.start = 0
+        empty.end = 0
+        slot.word = empty
+    }
+
+    /// Takes bytes off the input, as far as they lie in the slot: the caller stores the word.
+    func consume(_ count: Int, noting word: inout CommitWord) {
+        if spilled == nil { word.start += count }
+    }
+
+    /// Takes bytes off the input, as far as they lie on the heap, and goes back to the slot when
+    /// that is possible. True: nothing lies on the heap any more.
+    mutating func finishConsuming(_ count: Int) -> Bool {
+        guard let bytes = spilled else { return true }
+        start += count
+        guard bytes.count - start <= SlotRegion.inputCapacity else { return false }
+        let rest = bytes.span.extracting(start..<bytes.count)
+        slot.restoreInput(rest)
+        forgetSpilled()
+        return true
+    }
+
+    /// Tells the host that nothing of this connection lies on the heap.
+    mutating func forgetSpilled() {
+        spilled = nil
+        start = 0
+        count(0)
+    }
+
+    /// Tells the host how many bytes of this connection lie on the heap.
+    private mutating func count(_ bytes: Int) {
+        state.countSpilled(bytes - counted)
+        counted = bytes
+    }
+}

@@ -1,0 +1,163 @@
+import JSON
+import Platform
+import Serving
+import TestSupport
+import Testing
+
+/// Every limit of the table, set as `--limit` sets it, and what somebody gets who passes it.
+struct LimitTests {
+    private static let endpoint = "schemaVersion: 1\nbackends: {a: {value: 1}}\n"
+
+    private func host(_ limits: String...) throws -> LiveHost {
+        let host = try LiveHost(endpoints: ["e": Self.endpoint])
+        for limit in limits { try NamedLimit.set(limit, in: &host.configuration.limits) }
+        try host.start()
+        return host
+    }
+
+    /// A path, further header fields and a body that keep the limit, and those that pass it.
+    private static let requests: [(limit: String, fits: Request, passes: Request, Int, String)] = [
+        (
+            "request-line=64", Request(path: "/v1/e?" + String(repeating: "q", count: 43)),
+            Request(path: "/v1/e?" + String(repeating: "q", count: 44)), 414, "too_large"
+        ),
+        (
+            "header-block=200", Request(fields: ["X: " + String(repeating: "x", count: 100)]),
+            Request(fields: ["X: " + String(repeating: "x", count: 200)]), 431, "too_large"
+        ),
+        (
+            "header-count=3", Request(fields: ["A: 1"]), Request(fields: ["A: 1", "B: 2"]), 431,
+            "too_large"
+        ),
+        (
+            "body=20", Request(body: "{\"data\": \"12345\"}".padded(20)),
+            Request(body: "{\"data\": 1}".padded(21)), 413, "too_large"
+        ),
+        (
+            "json-depth=4", Request(body: "{\"data\": {\"a\": [[1]]}}"),
+            Request(body: "{\"data\": {\"a\": [[[1]]]}}"), 400, "bad_json"
+        ),
+        (
+            "batch-rows=2", Request(body: "{\"data\": [[1], [2]]}"),
+            Request(body: "{\"data\": [[1], [2], [3]]}"), 400, "bad_input"
+        ),
+        (
+            "arguments=2", Request(body: "{\"data\": [1, 2]}"),
+            Request(body: "{\"data\": [1, 2, 3]}"), 400, "bad_input"
+        ),
+    ]
+
+    struct Request: Sendable {
+        var path = "/v1/e"
+        var fields: [String] = []
+        var body = "{\"data\": 1}"
+    }
+
+    @Test(arguments: 0..<7)
+    func `what keeps a limit is answered and what passes it gets its status`(index: Int) throws {
+        let (limit, fits, passes, status, code) = Self.requests[index]
+        let host = try host(limit)
+        let ask = { (request: Request) in
+            try host.client().call(
+                "POST",
+                request.path,
+                fields: request.fields,
+                body: request.body
+            )
+        }
+        #expect(try ask(fits).status == 200, "\(limit)")
+        let answer = try ask(passes)
+        #expect(answer.status == status && answer.json["code"]?.string == code, "\(answer.text)")
+        let number = limit.split(separator: "=")[1]
+        #expect(answer.json["error"]?.string?.contains(number) == true, "\(answer.text)")
+    }
+
+    @Test func `a connection ends after the requests that it may have`() throws {
+        let host = try host("connection-requests=3")
+        let client = try host.client()
+        for number in 1...3 {
+            let answer = try client.call("POST", "/v1/e", body: "{\"data\": 1}")
+            #expect(answer.field("connection") == (number == 3 ? "close" : nil))
+        }
+        #expect(try client.isAtEnd())
+        #expect(try host.client().call("POST", "/v1/e", body: "{\"data\": 1}").status == 200)
+    }
+
+    @Test func `an address has so many connections and gets further ones when they end`() throws {
+        let host = try host("address-connections=2")
+        let ask = { (client: Client) in
+            try client.call("POST", "/v1/e", body: "{\"data\": 1}").status
+        }
+        do {
+            let clients = try (0..<2).map { _ in try host.client() }
+            for client in clients { #expect(try ask(client) == 200) }
+            let third = try host.client()
+            #expect(throws: ClientError.self) { try ask(third) }
+        }
+        // Both are closed now, which the host finds out in a moment.
+        let isBack = eventually { (try? ask(try host.client())) == 200 }
+        #expect(isBack)
+    }
+
+    @Test func `a large request that finds no memory gets 503 and may be sent again`() throws {
+        let host = try host("buffered=0")
+        let body = "{\"data\": \"\(String(repeating: "x", count: 100_000))\"}"
+        let client = try host.client()
+        try client.request("POST", "/v1/e", body: body)
+        let answer = try client.answer()
+        #expect(answer.status == 503 && answer.json["code"]?.string == "not_ready")
+        #expect(answer.field("retry-after") == "1")
+        #expect(try host.client().call("POST", "/v1/e", body: "{\"data\": 1}").status == 200)
+    }
+
+    @Test func `a large request waits for the memory of another one`() throws {
+        let host = try host("buffered=100KiB")
+        let body = "{\"data\": \"\(String(repeating: "x", count: 200_000))\"}"
+        let head = "POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+        var first: Client? = try host.client()
+        try first?.send(head + body.prefix(180_000))
+        // The first one lies on the heap by now, and is larger than all may be together.
+        MonotonicClock.sleep(nanoseconds: 300_000_000)
+        let second = try host.client()
+        try second.send(head.replacing("200011", with: "60011") + "{\"data\": \"")
+        try second.send(String(repeating: "x", count: 60_000))
+        MonotonicClock.sleep(nanoseconds: 100_000_000)
+        first = nil
+        try second.send("\"}")
+        #expect(try second.answer().status != 503)
+    }
+
+    @Test(arguments: [
+        ("body=1GiB", "1GiB"), ("body=0", "0"), ("header-time=2min", "120s"),
+        ("idle-time=250ms", "250ms"), ("buffered=none", "none"), ("connection-requests=none", "none"),
+        ("batch-rows=5", "5"),
+    ])
+    func `a limit is read with its unit`(text: String, shown: String) throws {
+        var limits = ServerLimits()
+        try NamedLimit.set(text, in: &limits)
+        let name = text.split(separator: "=")[0]
+        #expect(NamedLimit.all.first { $0.name == name }?.text(limits) == shown)
+    }
+
+    @Test(arguments: [
+        ("body", "wanted NAME=VALUE with a name of request-line, header-block"),
+        ("bdy=1", "wanted NAME=VALUE"), ("body=", "wanted a number of bytes"),
+        ("body=1MB", "wanted a number of bytes, or one with KiB"), ("body=-1", "from 0 to"),
+        ("header-time=10", "wanted a time such as 500ms, 10s or 2min from 1 to 86400000 ms"),
+        ("batch-rows=none", "wanted a number from 1 to 10000000"), ("arguments=0", "from 1 to 10000"),
+        ("body=99999999999999999999GiB", "wanted a number of bytes"),
+        ("buffered=9223372036854775807GiB", "from 0 on, or none"),
+    ])
+    func `a limit that is none says what one is`(text: String, sentence: String) throws {
+        var limits = ServerLimits()
+        let error = #expect(throws: LimitError.self) { try NamedLimit.set(text, in: &limits) }
+        #expect(error?.description.contains(sentence) == true, "\(String(describing: error))")
+    }
+}
+
+extension String {
+    /// The JSON text with spaces at its end, to a length in bytes.
+    fileprivate func padded(_ count: Int) -> String {
+        self + String(repeating: " ", count: max(0, count - utf8.count))
+    }
+}
