@@ -69,11 +69,12 @@ let swiftPlugins = [
     "pricing_model_v2": "Plugins/pricing_model_v2",
     "codable_model": "Tests/Fixtures/codable_model",
     "reading_model": "Tests/Fixtures/reading_model",
+    "resource_model": "Tests/Fixtures/resource_model",
 ]
 targets += swiftPlugins.map { name, path in
     .target(
         name: name,
-        dependencies: ["ModelPlugin"],
+        dependencies: ["JSON", "ModelPlugin"],
         path: path,
         swiftSettings: swiftSettings,
         linkerSettings: [
@@ -111,7 +112,7 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("DigestTests", ["Digest"]),
     ("EndpointsTests", ["Digest", "Endpoints", "JSON", "YAML"]),
     ("EventLoopTests", ["EventLoop", "Platform"]),
-    ("PluginHostTests", ["JSON", "Platform", "PluginHost"]),
+    ("PluginHostTests", ["Bytes", "JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
     ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
     (
