@@ -63,10 +63,14 @@ targets += [
     )
 ]
 
+/// What a plugin shows: two symbols.
+let twoSymbols = ["-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/plugin.map"]
+
 /// Models in Swift: each a plugin that carries its own Swift runtime and shows two symbols.
 let swiftPlugins = [
     "pricing_model_v1": "Plugins/pricing_model_v1",
     "pricing_model_v2": "Plugins/pricing_model_v2",
+    "tumor_classifier_v2": "Plugins/tumor_classifier/v2",
     "codable_model": "Tests/Fixtures/codable_model",
     "reading_model": "Tests/Fixtures/reading_model",
     "resource_model": "Tests/Fixtures/resource_model",
@@ -77,11 +81,25 @@ targets += swiftPlugins.map { name, path in
         dependencies: ["JSON", "ModelPlugin"],
         path: path,
         swiftSettings: swiftSettings,
+        linkerSettings: [.unsafeFlags(["-static-stdlib", "-Xlinker", "-s"] + twoSymbols)]
+    )
+}
+
+/// Models in C: the samples, which show two symbols and nothing else. The linker is called
+/// through Swift's driver; told so, it leaves Swift's runtime out.
+let cSamples = [
+    "tumor_classifier_v1": "Plugins/tumor_classifier/v1",
+]
+targets += cSamples.map { name, path in
+    .target(
+        name: name,
+        dependencies: ["CModelABI"],
+        path: path,
+        publicHeadersPath: ".",
+        cSettings: [.unsafeFlags(["-fvisibility=hidden"])],
         linkerSettings: [
-            .unsafeFlags([
-                "-static-stdlib", "-Xlinker", "-s",
-                "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/plugin.map",
-            ])
+            .linkedLibrary("m"),
+            .unsafeFlags(["-static-stdlib", "-nostartfiles"] + twoSymbols),
         ]
     )
 }
@@ -113,6 +131,7 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("EndpointsTests", ["Digest", "Endpoints", "JSON", "YAML"]),
     ("EventLoopTests", ["EventLoop", "Platform"]),
     ("PluginHostTests", ["Bytes", "JSON", "Platform", "PluginHost"]),
+    ("SampleTests", ["Bytes", "Endpoints", "JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
     ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
     (
@@ -143,7 +162,7 @@ targets += tests.map { test in
     )
 }
 
-let plugins = swiftPlugins.keys.sorted() + cPlugins.keys.sorted()
+let plugins = [swiftPlugins, cSamples, cPlugins].flatMap { $0.keys.sorted() }
 let package = Package(
     name: "switchyard",
     products: plugins.map { .library(name: $0, type: .dynamic, targets: [$0]) }
