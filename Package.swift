@@ -71,6 +71,7 @@ let swiftPlugins = [
     "pricing_model_v1": "Plugins/pricing_model_v1",
     "pricing_model_v2": "Plugins/pricing_model_v2",
     "tumor_classifier_v2": "Plugins/tumor_classifier/v2",
+    "fraud_detection_v2": "Plugins/fraud_detection/v2",
     "codable_model": "Tests/Fixtures/codable_model",
     "reading_model": "Tests/Fixtures/reading_model",
     "resource_model": "Tests/Fixtures/resource_model",
@@ -85,9 +86,11 @@ targets += swiftPlugins.map { name, path in
     )
 }
 
-/// Models in C: the samples, which show two symbols and nothing else. The linker is called
+/// Models in C and C++: the samples, which show two symbols and nothing else. The linker is called
 /// through Swift's driver; told so, it leaves Swift's runtime out.
 let cSamples = [
+    "echo": "Plugins/echo",
+    "fraud_detection_v1": "Plugins/fraud_detection/v1",
     "tumor_classifier_v1": "Plugins/tumor_classifier/v1",
 ]
 targets += cSamples.map { name, path in
@@ -167,5 +170,6 @@ let package = Package(
     name: "switchyard",
     products: plugins.map { .library(name: $0, type: .dynamic, targets: [$0]) }
         + [.executable(name: "switchyard", targets: ["switchyard"])],
-    targets: targets
+    targets: targets,
+    cxxLanguageStandard: .cxx17
 )
