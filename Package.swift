@@ -63,24 +63,46 @@ targets += [
     )
 ]
 
+/// What a plugin shows: two symbols.
+let twoSymbols = ["-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/plugin.map"]
+
 /// Models in Swift: each a plugin that carries its own Swift runtime and shows two symbols.
 let swiftPlugins = [
     "pricing_model_v1": "Plugins/pricing_model_v1",
     "pricing_model_v2": "Plugins/pricing_model_v2",
+    "tumor_classifier_v2": "Plugins/tumor_classifier/v2",
+    "fraud_detection_v2": "Plugins/fraud_detection/v2",
     "codable_model": "Tests/Fixtures/codable_model",
     "reading_model": "Tests/Fixtures/reading_model",
+    "resource_model": "Tests/Fixtures/resource_model",
 ]
 targets += swiftPlugins.map { name, path in
     .target(
         name: name,
-        dependencies: ["ModelPlugin"],
+        dependencies: ["JSON", "ModelPlugin"],
         path: path,
         swiftSettings: swiftSettings,
+        linkerSettings: [.unsafeFlags(["-static-stdlib", "-Xlinker", "-s"] + twoSymbols)]
+    )
+}
+
+/// Models in C and C++: the samples, which show two symbols and nothing else. The linker is called
+/// through Swift's driver; told so, it leaves Swift's runtime out.
+let cSamples = [
+    "echo": "Plugins/echo",
+    "fraud_detection_v1": "Plugins/fraud_detection/v1",
+    "tumor_classifier_v1": "Plugins/tumor_classifier/v1",
+]
+targets += cSamples.map { name, path in
+    .target(
+        name: name,
+        dependencies: ["CModelABI"],
+        path: path,
+        publicHeadersPath: ".",
+        cSettings: [.unsafeFlags(["-fvisibility=hidden"])],
         linkerSettings: [
-            .unsafeFlags([
-                "-static-stdlib", "-Xlinker", "-s",
-                "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/plugin.map",
-            ])
+            .linkedLibrary("m"),
+            .unsafeFlags(["-static-stdlib", "-nostartfiles"] + twoSymbols),
         ]
     )
 }
@@ -111,7 +133,8 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("DigestTests", ["Digest"]),
     ("EndpointsTests", ["Digest", "Endpoints", "JSON", "YAML"]),
     ("EventLoopTests", ["EventLoop", "Platform"]),
-    ("PluginHostTests", ["JSON", "Platform", "PluginHost"]),
+    ("PluginHostTests", ["Bytes", "JSON", "Platform", "PluginHost"]),
+    ("SampleTests", ["Bytes", "Endpoints", "JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
     ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
     (
@@ -142,10 +165,11 @@ targets += tests.map { test in
     )
 }
 
-let plugins = swiftPlugins.keys.sorted() + cPlugins.keys.sorted()
+let plugins = [swiftPlugins, cSamples, cPlugins].flatMap { $0.keys.sorted() }
 let package = Package(
     name: "switchyard",
     products: plugins.map { .library(name: $0, type: .dynamic, targets: [$0]) }
         + [.executable(name: "switchyard", targets: ["switchyard"])],
-    targets: targets
+    targets: targets,
+    cxxLanguageStandard: .cxx17
 )

@@ -21,7 +21,7 @@ struct TidyTests {
                 let facts = try File.facts("\(Built.repository)/\(path)")
                 if facts.kind == .directory {
                     pending.append(path)
-                } else if [".swift", ".c", ".h"].contains(where: { name.hasSuffix($0) }) {
+                } else if [".swift", ".c", ".cpp", ".h"].contains(where: { name.hasSuffix($0) }) {
                     let bytes = try File.read("\(Built.repository)/\(path)", limit: 1 << 20)
                     let text = String(decoding: bytes, as: UTF8.self)
                     let parts = path.split(separator: "/")
@@ -88,6 +88,10 @@ struct TidyTests {
     }
 
     @Test func `only Platform imports Glibc and nobody imports Foundation`() throws {
+        // A plugin has no Platform: the SDK reads resources and computes `exp` itself.
+        let doors: Set = [
+            "Sources/ModelPlugin/Resource.swift", "Sources/ModelPlugin/Logistic.swift",
+        ]
         for file in try files(["Sources", "Plugins", "Tests"]) where file.path.hasSuffix(".swift") {
             for (number, line) in file.lines.enumerated() {
                 let words = code(line).split(separator: " ").map(String.init)
@@ -96,7 +100,12 @@ struct TidyTests {
                     !module.hasPrefix("Foundation") && module != "Dispatch",
                     "\(file.path):\(number + 1)"
                 )
-                if module == "Glibc" { #expect(file.target == "Platform", "\(file.path)") }
+                if module == "Glibc" {
+                    #expect(
+                        file.target == "Platform" || doors.contains(file.path),
+                        "\(file.path)"
+                    )
+                }
             }
         }
     }
