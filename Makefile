@@ -12,7 +12,6 @@
 SHELL := /bin/bash
 SWIFT ?= swift
 PROGRAM = .build/release/switchyard
-SAMPLES = pricing_model_v1 pricing_model_v2
 SOURCES = Package.swift Sources Plugins Tests
 TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
@@ -23,8 +22,26 @@ export SWIFT_BACKTRACE = enable=no
 serve: deploy
 	exec $(PROGRAM) serve
 
+# A build that is the newest version already is not stored again; versions 1 and 2 are stored once.
+DEPLOY = $(PROGRAM) deploy
+LIBRARY = .build/release/lib
+TUMOR_TREES = --resources Plugins/tumor_classifier/resources
+
 deploy: build
-	@set -e; for name in $(SAMPLES); do $(PROGRAM) deploy $$name .build/release/lib$$name.so; done
+	@set -e; \
+	for name in echo pricing_model_v1 pricing_model_v2; do \
+		$(DEPLOY) $$name $(LIBRARY)$$name.so; \
+	done; \
+	$(PROGRAM) list | grep -q "main/tumor_classifier  *2 " || { \
+		$(DEPLOY) tumor_classifier $(LIBRARY)tumor_classifier_v1.so; \
+		$(DEPLOY) tumor_classifier $(LIBRARY)tumor_classifier_v2.so $(TUMOR_TREES); \
+	}; \
+	$(PROGRAM) list | grep -q "main/fraud_detection  *2 " || { \
+		$(DEPLOY) fraud_detection $(LIBRARY)fraud_detection_v1.so; \
+		$(DEPLOY) fraud_detection $(LIBRARY)fraud_detection_v2.so; \
+	}; \
+	$(PROGRAM) alias set fraud_detection v1 1; \
+	$(PROGRAM) alias set fraud_detection auto_deploy_api 2
 
 build: setup
 	$(SWIFT) build -c release

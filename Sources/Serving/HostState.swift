@@ -30,7 +30,7 @@ package final class HostState: Sendable {
     /// Bytes of requests and answers that lie on the heap.
     private let spilledBytes = Atomic<Int>(0)
     /// Whether further requests may be larger than a slot.
-    var hasRoomForSpills: Bool { 
+    var hasRoomForSpills: Bool {
         spilledBytes.load(ordering: .relaxed) < configuration.limits.bufferedBytes
     }
     func countSpilled(_ bytes: Int) {

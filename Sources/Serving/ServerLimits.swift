@@ -64,11 +64,17 @@ package struct NamedLimit: Sendable {
         bytes("buffered", "large requests and answers", "503", 0...Int.max, \.bufferedBytes),
         time("plugin-load", "trying a plugin", "refused", \.loadNanoseconds),
         count(
-            "connection-requests", "requests of a connection", "close", 1...Int.max,
+            "connection-requests",
+            "requests of a connection",
+            "close",
+            1...Int.max,
             \.requestsPerConnection
         ),
         count(
-            "address-connections", "connections of an address", "close", 1...Int.max,
+            "address-connections",
+            "connections of an address",
+            "close",
+            1...Int.max,
             \.connectionsPerAddress
         ),
     ]

@@ -14,7 +14,8 @@ extension Command {
             'experiment:split:subject'; the score is -ln(u) / weight, and the smallest wins.
             """,
         options: folders + [
-            Option("subject", value: "TEXT", "the subject, as answers show it in 'subjectId'"), json,
+            Option("subject", value: "TEXT", "the subject, as answers show it in 'subjectId'"),
+            json,
         ],
         run: { arguments in
             guard arguments.words.count == 1, let subject = arguments.value("subject") else {
@@ -52,7 +53,9 @@ private struct Decision {
     private struct Row {
         let split: Split
         let fraction: Double
-        var score: Double { split.weight > 0 ? -Assigner.logarithm(fraction) / split.weight : .infinity }
+        var score: Double {
+            split.weight > 0 ? -Assigner.logarithm(fraction) / split.weight : .infinity
+        }
     }
 
     private let endpoint: Endpoint

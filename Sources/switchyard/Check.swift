@@ -18,7 +18,9 @@ extension Command {
         options: folders + pluginOptions,
         run: { arguments in
             guard arguments.words.count == 1 else {
-                throw UsageError("wanted one plugin's file, folder of endpoints, or endpoint's file")
+                throw UsageError(
+                    "wanted one plugin's file, folder of endpoints, or endpoint's file"
+                )
             }
             let path = arguments.words[0]
             let kind = try? File.facts(path).kind

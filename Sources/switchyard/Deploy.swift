@@ -35,7 +35,8 @@ extension Command {
             let published = try store.publish(request, probe: probe)
             if arguments.has("json") {
                 let value = JSONValue.object([
-                    .init("branch", .string(deployment.branch)), .init("name", .string(deployment.name)),
+                    .init("branch", .string(deployment.branch)),
+                    .init("name", .string(deployment.name)),
                     .init("version", .number(String(published.version))),
                     .init("new", .boolean(published.isNew)),
                     .init("sha256", .string(published.pluginHash)),

@@ -69,7 +69,9 @@ struct HostClient {
         try Socket.setReceiveTimeout(socket, seconds: Self.timeoutSeconds)
         var sent = 0
         while sent < request.count {
-            guard case .moved(let count) = Socket.send(request, from: sent, to: socket) else { break }
+            guard case .moved(let count) = Socket.send(request, from: sent, to: socket) else {
+                break
+            }
             sent += count
         }
         var received: [UInt8] = []

@@ -64,8 +64,10 @@ extension Command {
     private static func sources(_ named: String?) throws -> String {
         if let named {
             guard File.exists("\(named)/\(Template.folder)") else {
-                throw NewError("'--sdk \(named)': found no \(Template.folder) there; name the "
-                    + "folder of Switchyard's sources")
+                throw NewError(
+                    "'--sdk \(named)': found no \(Template.folder) there; name the "
+                        + "folder of Switchyard's sources"
+                )
             }
             return named
         }

@@ -73,7 +73,9 @@ extension Command {
             throw UsageError("wanted the data: '{\"price\": 1}'")
         }
         let data = try json(arguments.words[0])
-        _ = try PluginTag(of: ELFFile(path: plugin, bytes: PluginProbe.readFile(plugin, shownAs: plugin)))
+        _ = try PluginTag(
+            of: ELFFile(path: plugin, bytes: PluginProbe.readFile(plugin, shownAs: plugin))
+        )
         let outcome = try probe(plugin, arguments, data: data)
         StandardStream.errors(outcome.log)
         let body = outcome.answer ?? []

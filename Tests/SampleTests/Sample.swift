@@ -69,12 +69,8 @@ struct Sample {
         try document.parse(text.span)
         let isList = document.entries[0].kind == .array
         var values: [JSONReference] = []
-        try binding.bind(
-            isList ? document.children(of: 0) : [0],
-            of: document,
-            in: text.span,
-            to: &values
-        )
+        let arguments = isList ? document.children(of: 0) : [0]
+        try binding.bind(arguments.span, of: document, in: text.span, to: &values)
         return values
     }
 

@@ -129,7 +129,8 @@ struct LimitTests {
 
     @Test(arguments: [
         ("body=1GiB", "1GiB"), ("body=0", "0"), ("header-time=2min", "120s"),
-        ("idle-time=250ms", "250ms"), ("buffered=none", "none"), ("connection-requests=none", "none"),
+        ("idle-time=250ms", "250ms"), ("buffered=none", "none"),
+        ("connection-requests=none", "none"),
         ("batch-rows=5", "5"),
     ])
     func `a limit is read with its unit`(text: String, shown: String) throws {
@@ -144,7 +145,8 @@ struct LimitTests {
         ("bdy=1", "wanted NAME=VALUE"), ("body=", "wanted a number of bytes"),
         ("body=1MB", "wanted a number of bytes, or one with KiB"), ("body=-1", "from 0 to"),
         ("header-time=10", "wanted a time such as 500ms, 10s or 2min from 1 to 86400000 ms"),
-        ("batch-rows=none", "wanted a number from 1 to 10000000"), ("arguments=0", "from 1 to 10000"),
+        ("batch-rows=none", "wanted a number from 1 to 10000000"),
+        ("arguments=0", "from 1 to 10000"),
         ("body=99999999999999999999GiB", "wanted a number of bytes"),
         ("buffered=9223372036854775807GiB", "from 0 on, or none"),
     ])
