@@ -121,7 +121,7 @@ struct StoreTests {
     }
 
     @Test(arguments: [
-        "../x", "/etc/passwd", "a//b", "resources/../../x", "", ".",
+        "../x", "/etc/passwd", "a//b", "resources/../../x", "", ".", "../\u{301}x", "/\u{301}x",
     ])
     func `a manifest that leads out of its folder is refused`(path: String) throws {
         let manifest = Manifest(
@@ -135,6 +135,32 @@ struct StoreTests {
             files: [Manifest.File(path: path, bytes: 1, sha256: String(repeating: "a", count: 64))]
         )
         #expect(throws: (any Error).self) { try Manifest(parsing: Array(manifest.text.utf8)) }
+    }
+
+    @Test func `whatever characters a manifest's texts have, it comes back as it was written`()
+        throws
+    {
+        let texts = (0...0xffff as ClosedRange<UInt32>).compactMap { Unicode.Scalar($0) }
+        let every = String(String.UnicodeScalarView(texts))
+        let manifest = Manifest(
+            branch: "main",
+            name: "m",
+            version: 1,
+            created: "",
+            abi: "1.0",
+            build: "swift\u{85}6",
+            settings: every,
+            files: [
+                Manifest.File(
+                    path: "plugin.so",
+                    bytes: 1,
+                    sha256: String(repeating: "a", count: 64)
+                )
+            ]
+        )
+        let again = try Manifest(parsing: Array(manifest.text.utf8))
+        #expect(again == manifest)
+        #expect(again.settings.utf8.elementsEqual(every.utf8))
     }
 
     @Test func `what is not named by the rules is no deployment`() {
