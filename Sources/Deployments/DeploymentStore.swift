@@ -234,8 +234,16 @@ package struct DeploymentStore: Sendable {
                 settings: request.settings,
                 files: files
             )
+            let text = Array(manifest.text.utf8)
+            guard text.count <= YAMLParser.bytesMaximum else {
+                throw DeploymentError(
+                    "deploying \(request.deployment): its manifest would have \(text.count) bytes; "
+                        + "at most \(YAMLParser.bytesMaximum) are read; move large settings to a "
+                        + "resource, and many small resources into one file"
+                )
+            }
             try? File.remove(path)
-            try File.writeNew(path, Array(manifest.text.utf8), mode: 0o444)
+            try File.writeNew(path, text, mode: 0o444)
             try Directory.synchronize(staging)
             let target = folder(request.deployment, version)
             guard try Self.claim(target, by: staging) else { continue }

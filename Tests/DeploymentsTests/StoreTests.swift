@@ -120,6 +120,17 @@ struct StoreTests {
         #expect(try scene.store.versions(scene.name).isEmpty)
     }
 
+    @Test func `what would need a manifest too long to be read is not deployed`() throws {
+        let scene = try Scene()
+        // Two bytes each, and six in the manifest.
+        let settings = "[\"\(String(repeating: "\u{85}", count: 60_000))\"]"
+        let error = #expect(throws: DeploymentError.self) {
+            try scene.publish("thirty_lines", settings: settings)
+        }
+        #expect(error?.description.contains("at most 262144 are read") == true)
+        #expect(try scene.store.versions(scene.name).isEmpty)
+    }
+
     @Test(arguments: [
         "../x", "/etc/passwd", "a//b", "resources/../../x", "", ".", "../\u{301}x", "/\u{301}x",
     ])
