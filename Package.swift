@@ -113,7 +113,7 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("EventLoopTests", ["EventLoop", "Platform"]),
     ("PluginHostTests", ["JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
-    ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
+    ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost", "YAML"]),
     (
         "ServingTests",
         [

@@ -4,6 +4,7 @@ import Platform
 import PluginHost
 import TestSupport
 import Testing
+import YAML
 
 struct StoreTests {
     private struct Scene {
@@ -143,9 +144,14 @@ struct StoreTests {
             abi: "1.0",
             build: "",
             settings: "{}",
-            files: [Manifest.File(path: path, bytes: 1, sha256: String(repeating: "a", count: 64))]
+            files: ["plugin.so", path].map {
+                Manifest.File(path: $0, bytes: 1, sha256: String(repeating: "a", count: 64))
+            }
         )
-        #expect(throws: (any Error).self) { try Manifest(parsing: Array(manifest.text.utf8)) }
+        let error = #expect(throws: YAMLError.self) {
+            try Manifest(parsing: Array(manifest.text.utf8))
+        }
+        #expect(error?.problem.contains("leads out") == true)
     }
 
     @Test func `whatever characters a manifest's texts have, it comes back as it was written`()
