@@ -6,6 +6,7 @@
 #   make storm    the long tests in full, on an optimised build
 #   make asan     the tests under AddressSanitizer
 #   make tsan     the tests under ThreadSanitizer
+#   make fuzz     six fuzzers, one after the other, FUZZ_SECONDS=60 each
 #   make format   format the sources
 #   make clean    remove what was built
 
@@ -17,7 +18,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup test lint storm asan tsan format clean
+.PHONY: serve build deploy setup test lint storm asan tsan fuzz format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -76,8 +77,15 @@ tsan: setup
 	$(SWIFT) build --build-tests --sanitize=thread --scratch-path .build-tsan -Xlinker --export-dynamic
 	$(TEST) --skip-build --sanitize=thread --scratch-path .build-tsan -Xlinker --export-dynamic
 
+# Whoever wants them for an hour: make fuzz FUZZ_SECONDS=3600 FUZZERS=json
+FUZZERS ?= http json endpoint manifest elf log_ring
+FUZZ_SECONDS ?= 60
+export SWIFT
+fuzz: setup
+	Tests/Fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
 format:
 	$(SWIFT) format --in-place --recursive $(SOURCES)
 
 clean:
-	rm -rf .build .build-storm .build-asan .build-tsan
+	rm -rf .build .build-storm .build-asan .build-tsan .build-fuzz .fuzz

@@ -136,7 +136,7 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("PluginHostTests", ["Bytes", "JSON", "Platform", "PluginHost"]),
     ("SampleTests", ["Bytes", "Endpoints", "JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
-    ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost"]),
+    ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost", "YAML"]),
     (
         "ServingTests",
         [
@@ -163,6 +163,30 @@ targets += tests.map { test in
         dependencies: test.imports + ["TestSupport"],
         swiftSettings: swiftSettings
     )
+}
+
+/// Fuzzers, and what each imports: programs that libFuzzer brings the beginning of, so only
+/// `make fuzz` sees them.
+let fuzzers: [(name: String, imports: [Target.Dependency])] = [
+    ("http", ["HTTP"]),
+    ("json", ["Bytes", "Endpoints", "JSON"]),
+    ("endpoint", ["Endpoints", "JSON", "YAML"]),
+    ("manifest", ["Deployments", "YAML"]),
+    ("elf", ["PluginHost"]),
+    ("log_ring", ["Logging", "Platform", "Serving"]),
+]
+if Context.environment["SWITCHYARD_FUZZ"] == "1" {
+    targets.append(
+        .target(name: "FuzzSupport", path: "Tests/Fuzz/support", swiftSettings: swiftSettings)
+    )
+    targets += fuzzers.map { fuzzer in
+        .executableTarget(
+            name: "fuzz_\(fuzzer.name)",
+            dependencies: fuzzer.imports + ["FuzzSupport"],
+            path: "Tests/Fuzz/\(fuzzer.name)",
+            swiftSettings: swiftSettings
+        )
+    }
 }
 
 let plugins = [swiftPlugins, cSamples, cPlugins].flatMap { $0.keys.sorted() }

@@ -201,7 +201,7 @@ package struct DeploymentStore: Sendable {
         files.sort { $0.path < $1.path }
         let newest = try versions(request.deployment).last
         if let newest, let old = try? manifest(request.deployment, newest), old.files == files,
-            old.settings == request.settings
+            Array(old.settings.utf8) == Array(request.settings.utf8)
         {
             return Published(version: newest, isNew: false, pluginHash: old.pluginHash)
         }
@@ -256,8 +256,16 @@ package struct DeploymentStore: Sendable {
                 settings: request.settings,
                 files: files
             )
+            let text = Array(manifest.text.utf8)
+            guard text.count <= YAMLParser.bytesMaximum else {
+                throw DeploymentError(
+                    "deploying \(request.deployment): its manifest would have \(text.count) bytes; "
+                        + "at most \(YAMLParser.bytesMaximum) are read; move large settings to a "
+                        + "resource, and many small resources into one file"
+                )
+            }
             try? File.remove(path)
-            try File.writeNew(path, Array(manifest.text.utf8), mode: 0o444)
+            try File.writeNew(path, text, mode: 0o444)
             try Directory.synchronize(staging)
             let target = folder(request.deployment, version)
             guard try Self.claim(target, by: staging) else { continue }

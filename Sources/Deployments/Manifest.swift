@@ -132,10 +132,12 @@ package struct Manifest: Equatable, Sendable {
     }
 
     /// Whether a relative path stays below its folder.
+    ///
+    /// Bytes are looked at, as the kernel does: `/` with an accent behind it is one character.
     static func isSafe(_ path: String) -> Bool {
-        !path.isEmpty
-            && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
-                !$0.isEmpty && $0 != "." && $0 != ".." && !$0.utf8.contains(0)
-            }
+        path.utf8.split(separator: 0x2f, omittingEmptySubsequences: false).allSatisfy {
+            !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8)
+                && !$0.contains(0)
+        }
     }
 }

@@ -193,6 +193,10 @@ struct EndpointReader {
         )
     }
 
+    /// Weights stand in every log record; smaller ones would make scores infinite.
+    private static let weightBytesMaximum = 40
+    private static let weightMinimum = 1e-100
+
     static let nameRule =
         "a name is 1 to 64 of A-Z, a-z, 0-9, _, . and -, not beginning with . or -"
 
@@ -203,7 +207,8 @@ struct EndpointReader {
         guard let node else { return (1, "1") }
         if case .scalar(let text, isPlain: true) = node.content,
             case .number(let json) = Scalar(text),
-            let number = Double(json), number.isFinite, number >= 0
+            let number = Double(json), number.isFinite, json.utf8.count <= Self.weightBytesMaximum,
+            number == 0 || number >= Self.weightMinimum
         {
             return (number, number == 0 ? "0" : json)
         }

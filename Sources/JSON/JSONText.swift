@@ -85,8 +85,9 @@ public enum JSONText {
 extension Array where Element == UInt8 {
     /// Appends a JSON string, quotes included, of UTF-8 bytes.
     ///
-    /// Escaped are quotes, backslashes, control characters, DEL, and what would break a line in a
-    /// terminal or a script (U+2028, U+2029). Bytes that are not UTF-8 become U+FFFD.
+    /// Escaped are quotes, backslashes, control characters (U+007F to U+009F are some too), what
+    /// would break a line in a terminal or a script (U+2028, U+2029), and what is no character
+    /// (U+FFFE, U+FFFF): so YAML takes the string too. Bytes that are not UTF-8 become U+FFFD.
     public mutating func append(jsonString bytes: Span<UInt8>) {
         append(UInt8(ascii: "\""))
         var position = 0
@@ -141,12 +142,11 @@ extension Array where Element == UInt8 {
             append("\u{fffd}")
             return 1
         }
-        if scalar.value == 0x2028 || scalar.value == 0x2029 {
-            append(jsonEscape: scalar.value)
-            return 3
-        }
         let count = UTF8.width(scalar)
-        append(bytes.extracting(position..<position + count))
+        switch scalar.value {
+        case 0x80..<0xa0, 0x2028...0x2029, 0xfffe...0xffff: append(jsonEscape: scalar.value)
+        default: append(bytes.extracting(position..<position + count))
+        }
         return count
     }
 }

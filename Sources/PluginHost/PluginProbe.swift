@@ -96,8 +96,8 @@ package struct PluginProbe: Sendable {
             throw refuse(request, "no way to start the probe: \(error)", "free memory or processes")
         }
         let end = child.wait(seconds: secondsMaximum)
-        let lines = child.standardOutput.split(separator: "\n")
-        let stage = lines.compactMap { Stage(rawValue: String($0)) }.last ?? .opening
+        let lines = child.standardOutput.utf8.split(separator: 0x0a).map { String($0) ?? "" }
+        let stage = lines.compactMap { Stage(rawValue: $0) }.last ?? .opening
         switch end {
         case nil:
             throw refuse(
@@ -152,10 +152,10 @@ package struct PluginProbe: Sendable {
         }
         let (file, shownAs, name) = (arguments[0], arguments[1], arguments[2])
         do {
-            StandardStream.output("opening\n")
+            report(.opening)
             let bytes = try readFile(file, shownAs: shownAs)
             let plugin = try Plugin(path: file, bytes: bytes, shownAs: shownAs)
-            StandardStream.output("creating\n")
+            report(.creating)
             let instance = try ModelInstance(
                 plugin: plugin,
                 name: name,
@@ -166,15 +166,15 @@ package struct PluginProbe: Sendable {
                     if arguments.count == 7 { StandardStream.errors("\(level): \(text)\n") }
                 }
             )
-            StandardStream.output("\(oneLine(plugin.description))\n")
+            StandardStream.output("\n\(oneLine(plugin.description))\n")
             if arguments.count == 7 {
-                StandardStream.output("predicting\n")
+                report(.predicting)
                 let answer = try asking(instance, arguments[6])
-                StandardStream.output("\(oneLine(answer))\n")
+                StandardStream.output("\n\(oneLine(answer))\n")
             }
-            StandardStream.output("destroying\n")
+            report(.destroying)
             instance.destroy()
-            StandardStream.output("done\n")
+            report(.done)
             return 0
         } catch let error as PluginError {
             StandardStream.errors(error.encoded)
@@ -190,6 +190,9 @@ package struct PluginProbe: Sendable {
             return 1
         }
     }
+
+    /// Says how far the child has come. A plugin may have printed something without a line end.
+    private static func report(_ stage: Stage) { StandardStream.output("\n\(stage.rawValue)\n") }
 
     /// JSON text without line ends, which stand only between its tokens.
     private static func oneLine(_ json: [UInt8]) -> String {

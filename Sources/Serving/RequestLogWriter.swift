@@ -60,8 +60,11 @@ package final class RequestLogFiles {
         return number
     }
 
+    /// The log's files, the oldest first. Beyond 12 digits the order of names is another one.
     private func names() throws(SystemError) -> [String] {
-        try Directory.names(in: folder).filter { Self.firstSequence($0) != nil }
+        try Directory.names(in: folder)
+            .filter { Self.firstSequence($0) != nil }
+            .sorted { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
     }
 
     /// Finds the last complete record, and cuts off what a dead process left behind it.

@@ -125,15 +125,16 @@ package enum Scalar: Equatable, Sendable {
         let bare = text.hasPrefix("-") || text.hasPrefix("+") ? String(text.dropFirst()) : text
         if [".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"].contains(bare) { return true }
         if text.hasPrefix("0x"), text.count > 2 {
-            return text.dropFirst(2).allSatisfy(\.isHexDigit)
+            return text.dropFirst(2).allSatisfy { $0.isASCII && $0.isHexDigit }
         }
         if text.hasPrefix("0o"), text.count > 2 {
-            return text.dropFirst(2).allSatisfy { $0 >= "0" && $0 <= "7" }
+            return text.dropFirst(2).allSatisfy { isDigit($0) && $0 <= "7" }
         }
         return false
     }
 
+    /// An accent on a digit makes a character that is ordered between two digits, and is none.
     private static func isDigit(_ character: Character) -> Bool {
-        character >= "0" && character <= "9"
+        character.isASCII && character.isNumber
     }
 }

@@ -4,6 +4,7 @@ import Platform
 import PluginHost
 import TestSupport
 import Testing
+import YAML
 
 struct StoreTests {
     private struct Scene {
@@ -120,8 +121,19 @@ struct StoreTests {
         #expect(try scene.store.versions(scene.name).isEmpty)
     }
 
+    @Test func `what would need a manifest too long to be read is not deployed`() throws {
+        let scene = try Scene()
+        // Two bytes each, and six in the manifest.
+        let settings = "[\"\(String(repeating: "\u{85}", count: 60_000))\"]"
+        let error = #expect(throws: DeploymentError.self) {
+            try scene.publish("thirty_lines", settings: settings)
+        }
+        #expect(error?.description.contains("at most 262144 are read") == true)
+        #expect(try scene.store.versions(scene.name).isEmpty)
+    }
+
     @Test(arguments: [
-        "../x", "/etc/passwd", "a//b", "resources/../../x", "", ".",
+        "../x", "/etc/passwd", "a//b", "resources/../../x", "", ".", "../\u{301}x", "/\u{301}x",
     ])
     func `a manifest that leads out of its folder is refused`(path: String) throws {
         let manifest = Manifest(
@@ -132,9 +144,40 @@ struct StoreTests {
             abi: "1.0",
             build: "",
             settings: "{}",
-            files: [Manifest.File(path: path, bytes: 1, sha256: String(repeating: "a", count: 64))]
+            files: ["plugin.so", path].map {
+                Manifest.File(path: $0, bytes: 1, sha256: String(repeating: "a", count: 64))
+            }
         )
-        #expect(throws: (any Error).self) { try Manifest(parsing: Array(manifest.text.utf8)) }
+        let error = #expect(throws: YAMLError.self) {
+            try Manifest(parsing: Array(manifest.text.utf8))
+        }
+        #expect(error?.problem.contains("leads out") == true)
+    }
+
+    @Test func `whatever characters a manifest's texts have, it comes back as it was written`()
+        throws
+    {
+        let texts = (0...0xffff as ClosedRange<UInt32>).compactMap { Unicode.Scalar($0) }
+        let every = String(String.UnicodeScalarView(texts))
+        let manifest = Manifest(
+            branch: "main",
+            name: "m",
+            version: 1,
+            created: "",
+            abi: "1.0",
+            build: "swift\u{85}6",
+            settings: every,
+            files: [
+                Manifest.File(
+                    path: "plugin.so",
+                    bytes: 1,
+                    sha256: String(repeating: "a", count: 64)
+                )
+            ]
+        )
+        let again = try Manifest(parsing: Array(manifest.text.utf8))
+        #expect(again == manifest)
+        #expect(again.settings.utf8.elementsEqual(every.utf8))
     }
 
     @Test func `what is not named by the rules is no deployment`() {

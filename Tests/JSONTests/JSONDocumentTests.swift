@@ -109,6 +109,10 @@ struct JSONDocumentTests {
             String(decoding: bytes, as: UTF8.self)
                 == "\"\\u0000\\u001b\\u007f\\n\u{fffd}A\\u2028\""
         )
+        #expect(
+            JSONValue.string("\u{80}\u{85}\u{9f}\u{a0}\u{fffe}\u{ffff}").text
+                == "\"\\u0080\\u0085\\u009f\u{a0}\\ufffe\\uffff\""
+        )
     }
 
     @Test(arguments: [

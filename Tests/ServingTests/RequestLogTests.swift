@@ -113,6 +113,15 @@ struct RequestLogTests {
         #expect(try files(folder).nextSequence == 4)
     }
 
+    @Test func `a number of thirteen digits comes after those of twelve`() throws {
+        let folder = try TemporaryFolder()
+        for number in ["999999999999", "1000000000000"] {
+            let line = "{\"time\":\"\",\"requestId\":\"\",\"sequence\":\(number)}\n"
+            try folder.write("logs/requests-\(number).jsonl", line)
+        }
+        #expect(try files(folder).nextSequence == 1_000_000_000_001)
+    }
+
     @Test func `rings of a process do not take the place of those that an earlier one left`() throws
     {
         let folder = try TemporaryFolder()

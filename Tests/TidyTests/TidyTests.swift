@@ -77,6 +77,14 @@ struct TidyTests {
         }
     }
 
+    @Test func `a fuzzer is unsafe in one line, where libFuzzer hands it the input`() throws {
+        let door = "    let input = unsafe [UInt8](UnsafeBufferPointer(start: start, count: count))"
+        for file in try files(["Tests/Fuzz"]) {
+            let lines = file.lines.filter { hasWord("unsafe", in: code($0)) }
+            #expect(lines.isEmpty || lines == [door], "\(file.path)")
+        }
+    }
+
     @Test func `every unchecked or safe claim has its proof above it`() throws {
         for file in try files(["Sources"]) where file.path.hasSuffix(".swift") {
             for (number, line) in file.lines.enumerated()

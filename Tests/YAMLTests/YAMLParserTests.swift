@@ -59,6 +59,8 @@ struct YAMLParserTests {
         ("1.", .number("1")), ("1e3", .number("1e3")), ("-1.50E+2", .number("-1.50e2")),
         ("0x1F", .otherNumber("0x1F")), (".inf", .otherNumber(".inf")), ("1_000", .text("1_000")),
         ("12:30:45", .text("12:30:45")), ("on", .text("on")),
+        ("12\u{301}3", .text("12\u{301}3")), ("0o1\u{301}", .text("0o1\u{301}")),
+        ("0x\u{ff11}", .text("0x\u{ff11}")),
     ])
     func `plain scalars follow the core schema of YAML 1.2`(text: String, scalar: Scalar) {
         #expect(Scalar(text) == scalar)
