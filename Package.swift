@@ -116,6 +116,10 @@ let cPlugins = [
     "misfit_null_function": "Tests/Misfits/null_function",
     "misfit_crash_in_constructor": "Tests/Misfits/crash_in_constructor",
     "misfit_exit_in_constructor": "Tests/Misfits/exit_in_constructor",
+    "misfit_crash_in_create": "Tests/Misfits/crash_in_create",
+    "misfit_exit_in_create": "Tests/Misfits/exit_in_create",
+    "misfit_crash_in_example": "Tests/Misfits/crash_in_example",
+    "misfit_wrong_example": "Tests/Misfits/wrong_example",
     "misfit_hang_in_create": "Tests/Misfits/hang_in_create",
     "misfit_results": "Tests/Misfits/results",
 ]
@@ -145,7 +149,7 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
             "Surfaces",
         ]
     ),
-    ("ProgramTests", ["Endpoints", "JSON", "Platform"]),
+    ("ProgramTests", ["Digest", "Endpoints", "JSON", "Platform"]),
     ("TidyTests", ["Platform"]),
 ]
 targets.append(.target(name: "CAllocationCount", path: "Tests/CAllocationCount"))

@@ -173,7 +173,7 @@ package struct DeploymentStore: Sendable {
         do {
             let bytes = try PluginProbe.readFile(request.plugin, shownAs: request.plugin)
             let tag = try PluginTag(of: ELFFile(path: request.plugin, bytes: bytes))
-            try Directory.createAll(folder(request.deployment))
+            try Directory.createAll(root)
             let staging = try Directory.createTemporary(in: root, prefix: ".new-")
             let result = Result { try publish(request, bytes, tag, staging, probe) }
             // After a publication the folder has another name, and nothing is removed here.
@@ -206,6 +206,7 @@ package struct DeploymentStore: Sendable {
             return Published(version: newest, isNew: false, pluginHash: old.pluginHash)
         }
         try runProbe(request, staging, (newest ?? 0) + 1, probe)
+        try Directory.createAll(folder(request.deployment))
         return try number(request, staging, files, tag, after: newest ?? 0)
     }
 

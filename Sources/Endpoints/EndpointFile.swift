@@ -207,10 +207,20 @@ struct EndpointReader {
         guard let node else { return (1, "1") }
         if case .scalar(let text, isPlain: true) = node.content,
             case .number(let json) = Scalar(text),
-            let number = Double(json), number.isFinite, json.utf8.count <= Self.weightBytesMaximum,
-            number == 0 || number >= Self.weightMinimum
+            let number = Double(json), number.isFinite, number >= 0
         {
-            return (number, number == 0 ? "0" : json)
+            if number == 0 { return (0, "0") }
+            if number >= Self.weightMinimum, json.utf8.count <= Self.weightBytesMaximum {
+                return (number, json)
+            }
+            report(
+                node.mark,
+                "the weight of \(place) is \(node.kindInWords); wanted 0 or a number from "
+                    + "\(Self.weightMinimum) on, with at most "
+                    + "\(Self.weightBytesMaximum) characters",
+                hint: "weights are relative: multiply or round all of them"
+            )
+            return nil
         }
         report(
             node.mark,

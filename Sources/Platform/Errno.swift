@@ -17,6 +17,11 @@ package struct SystemError: Error, CustomStringConvertible, Equatable {
         self.number = number
     }
 
+    /// The same error with what it was made on, where the call itself did not know.
+    func about(_ path: String) -> SystemError {
+        SystemError(call: call, subject: subject.isEmpty ? path : subject, number: number)
+    }
+
     /// `open deployments/x: No such file or directory (errno 2)`
     package var description: String {
         let text = unsafe String(cString: strerror(number))

@@ -157,8 +157,12 @@ package enum File {
         mode: mode_t = 0o644
     ) throws(SystemError) {
         let file = try open(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
-        try file.writeAll(bytes)
-        try file.synchronize()
+        do {
+            try file.writeAll(bytes)
+            try file.synchronize()
+        } catch {
+            throw error.about(path)
+        }
     }
 
     /// Renames a file or folder, replacing a file of the new name. Calls `rename(2)`.

@@ -57,7 +57,11 @@ package final class MappedRegion: @unchecked Sendable {
     /// A file of `count` bytes, made when it is missing, with its disk space reserved up front.
     package static func file(_ path: String, count: Int) throws(SystemError) -> MappedRegion {
         let file = try File.open(path, flags: O_RDWR | O_CREAT, mode: 0o600)
-        try file.reserve(size: count)
+        do {
+            try file.reserve(size: count)
+        } catch {
+            throw error.about(path)
+        }
         return try MappedRegion(owning: file, count: count)
     }
 }

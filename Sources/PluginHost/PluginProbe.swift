@@ -112,10 +112,12 @@ package struct PluginProbe: Sendable {
                 "run it under a debugger or AddressSanitizer"
             )
         case .exited(0) where stage == .done:
-            let texts = lines.filter { $0.hasPrefix("{") }.map { Array($0.utf8) }
+            func text(_ mark: String) -> [UInt8]? {
+                lines.last { $0.hasPrefix(mark) }.map { Array($0.utf8.dropFirst(mark.utf8.count)) }
+            }
             return Outcome(
-                description: texts.first ?? Array("{}".utf8),
-                answer: request.data == nil ? nil : texts.last,
+                description: text(Self.descriptionMark) ?? Array("{}".utf8),
+                answer: text(Self.answerMark),
                 log: child.standardError
             )
         case .exited(1) where !child.standardError.isEmpty && stage != .done:
@@ -130,6 +132,8 @@ package struct PluginProbe: Sendable {
         }
     }
 
+    private static let descriptionMark = "description "
+    private static let answerMark = "answer "
     private static let noExit = "a plugin must not call exit(); return NULL or a status instead"
 
     private func refuse(_ request: ProbeRequest, _ found: String, _ advice: String) -> PluginError {
@@ -141,8 +145,9 @@ package struct PluginProbe: Sendable {
         )
     }
 
-    /// Asks a model in the child with the `data` of a request; the body of the answer.
-    package typealias Asking = (_ instance: ModelInstance, _ data: String) throws -> [UInt8]
+    /// Asks a model in the child: with the `data` of a request, and then returns the body of the
+    /// answer; without it with the model's own examples, and throws a sentence for one that fails.
+    package typealias Asking = (_ instance: ModelInstance, _ data: String?) throws -> [UInt8]?
 
     /// What the child does. Arguments are those behind the verb. Returns the exit status.
     package static func runInChild(_ arguments: [String], asking: Asking) -> CInt {
@@ -166,11 +171,10 @@ package struct PluginProbe: Sendable {
                     if arguments.count == 7 { StandardStream.errors("\(level): \(text)\n") }
                 }
             )
-            StandardStream.output("\n\(oneLine(plugin.description))\n")
-            if arguments.count == 7 {
-                report(.predicting)
-                let answer = try asking(instance, arguments[6])
-                StandardStream.output("\n\(oneLine(answer))\n")
+            StandardStream.output("\n\(descriptionMark)\(oneLine(plugin.description))\n")
+            report(.predicting)
+            if let answer = try asking(instance, arguments.count == 7 ? arguments[6] : nil) {
+                StandardStream.output("\n\(answerMark)\(oneLine(answer))\n")
             }
             report(.destroying)
             instance.destroy()
@@ -183,8 +187,8 @@ package struct PluginProbe: Sendable {
             let fault = PluginError(
                 file: shownAs,
                 found: "\(error)",
-                wanted: "an answer",
-                advice: "see the reason"
+                wanted: "a model that answers its own examples",
+                advice: "correct the model or the examples in what it says of itself"
             )
             StandardStream.errors(fault.encoded)
             return 1

@@ -8,18 +8,35 @@ import Surfaces
 
 /// Asks a model as a host would.
 package enum PluginTrial {
-    /// The body of the answer that a direct call of the model gets.
-    ///
-    /// - Parameters:
-    ///   - instance: the model.
-    ///   - data: the `data` of the request: JSON.
-    package static func answer(_ instance: ModelInstance, data: String) throws -> [UInt8] {
-        guard let deployment = DeploymentName(branch: "main", name: "plugin") else { return [] }
+    /// Asks a model with the `data` of a request, and returns the body of the answer that a direct
+    /// call gets; without data asks it all its examples, and throws for one that fails.
+    package static func ask(_ instance: ModelInstance, data: String?) throws -> [UInt8]? {
+        let description = try ModelDescription(json: instance.plugin.description)
+        if let data { return answer(instance, description, data).body }
+        for example in description.examples {
+            if let failure = answer(instance, description, example.text).failure {
+                throw TrialError(
+                    description: "the example \(example.text) that the model answers with "
+                        + "'\(failure.sentence)' (\(failure.code.rawValue))"
+                )
+            }
+        }
+        return nil
+    }
+
+    private static func answer(
+        _ instance: ModelInstance,
+        _ description: ModelDescription,
+        _ data: String
+    ) -> (body: [UInt8], failure: Failure?) {
+        guard let deployment = DeploymentName(branch: "main", name: "plugin") else {
+            preconditionFailure("a word of letters is a name")
+        }
         let version = LoadedVersion(
             deployment: deployment,
             number: 1,
             pluginHash: "",
-            description: try ModelDescription(json: instance.plugin.description),
+            description: description,
             instance: instance
         )
         let reference = DeploymentReference(branch: "main", name: "plugin", version: .number(1))
@@ -45,6 +62,7 @@ package enum PluginTrial {
                 requestID: requestID,
                 body: &body
             )
+            return (body, nil)
         } catch {
             NativeSurface.appendFailure(
                 error,
@@ -52,7 +70,12 @@ package enum PluginTrial {
                 requestID: requestID,
                 body: &body
             )
+            return (body, error)
         }
-        return body
     }
+}
+
+/// Which example a model cannot answer.
+private struct TrialError: Error, CustomStringConvertible {
+    let description: String
 }

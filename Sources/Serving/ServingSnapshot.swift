@@ -141,14 +141,19 @@ package final class ServingSnapshot: Sendable {
             )
         }
         let branch = parts.count == 3 ? Names.branch(ofFolder: parts[1]) : "main"
-        let loaded = deployments.map(\.reference).filter { $0.name == name && $0.branch == branch }
+        let loaded = deployments.filter {
+            $0.reference.name == name && $0.reference.branch == branch
+        }
         guard !loaded.isEmpty else {
             return Failure(
                 .deploymentNotFound,
                 "there is no deployment '\(branch)/\(name)' with a version that can be loaded"
             )
         }
-        let versions = loaded.map { "'\($0.version)'" }.joined(separator: ", ")
+        let versions = loaded.map { deployment in
+            let number = deployment.version.number
+            return deployment.reference.version.alias.map { "\(number) (\($0))" } ?? "\(number)"
+        }.joined(separator: ", ")
         return Failure(
             .versionNotLoaded,
             "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are \(versions)"

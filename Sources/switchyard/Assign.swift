@@ -1,3 +1,4 @@
+import Bytes
 import Endpoints
 import JSON
 import Platform
@@ -40,6 +41,16 @@ extension Command {
             throw UsageError("'\(name)' is no name for an endpoint: 1 to 64 of a-z, 0-9 and _")
         }
         var contents = EndpointFolder.Contents()
+        let names = ((try? Directory.names(in: folder.path)) ?? [])
+            .filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }
+        guard names.contains(name) else {
+            let guess = Suggestion.nearest(to: name, in: names)
+            throw CommitFailure(errors: [
+                "there is no endpoint '\(name)' in \(folder.path); "
+                    + (guess.map { "did you mean '\($0)'?" }
+                        ?? "name the folder of endpoint files with --endpoints")
+            ])
+        }
         folder.read(name, into: &contents)
         guard let endpoint = contents.endpoints.first, contents.errors.isEmpty else {
             throw CommitFailure(errors: contents.errors)

@@ -10,8 +10,8 @@ extension Command {
         summary: "check a plugin build, or endpoint files, without changing anything",
         usage: "check PLUGIN.so | check ENDPOINTS-DIR | check ENDPOINT.yaml",
         text: """
-            A plugin: reads the file, then opens it, creates a model and destroys it in a process
-            of its own, as 'deploy' does; prints what the model says of itself.
+            A plugin: reads the file, then opens it, creates a model, asks it its own examples and
+            destroys it in a process of its own, as 'deploy' does; prints what it says of itself.
             Endpoint files: reads them and holds them against the store, as 'serve' does, without
             a host and without opening a plugin; prints every error of every file.
             """,
@@ -24,8 +24,9 @@ extension Command {
             }
             let path = arguments.words[0]
             let kind = try? File.facts(path).kind
-            if kind == .directory || path.hasSuffix(".yaml") || path.hasSuffix(".yml") {
-                return try checkEndpoints(path, isFolder: kind == .directory, arguments)
+            let isFolder = kind == .directory && !path.hasSuffix(".so")
+            if isFolder || path.hasSuffix(".yaml") || path.hasSuffix(".yml") {
+                return try checkEndpoints(path, isFolder: isFolder, arguments)
             }
             return try checkPlugin(path, arguments)
         }
@@ -82,6 +83,12 @@ extension Command {
         var contents = EndpointFolder.Contents()
         if isFolder {
             contents = folder.read()
+            if contents.errors.isEmpty, contents.texts.isEmpty {
+                contents.errors.append(
+                    "\(path): found no endpoint's file; wanted files that end in .yaml; name the "
+                        + "folder of endpoint files"
+                )
+            }
         } else if path.hasSuffix(".yaml") {
             folder.read(String(Path.name(of: path).dropLast(5)), into: &contents)
         } else {

@@ -16,10 +16,11 @@ struct ExampleRun {
     private static let answerCharacters = 60
 
     init(_ name: String, _ arguments: Arguments) throws {
-        endpoint = try Command.endpoint(name, arguments)
+        let wanted = try arguments.number("count", 1...Self.countMaximum)
         force = try Command.force(arguments)
+        endpoint = try Command.endpoint(name, arguments)
         let examples = try Self.examples(of: endpoint, arguments)
-        let count = try arguments.number("count", 1...Self.countMaximum) ?? examples.count
+        let count = wanted ?? examples.count
         let key = endpoint.experiment?.subjectKey
         queries = (0..<count).map { number in
             let example = examples[number % examples.count]

@@ -12,7 +12,7 @@ enum Main {
         let line = Array(CommandLine.arguments.dropFirst())
         if line.first == PluginProbe.verb {
             let words = Array(line.dropFirst())
-            CurrentProcess.exitNow(PluginProbe.runInChild(words, asking: PluginTrial.answer))
+            CurrentProcess.exitNow(PluginProbe.runInChild(words, asking: PluginTrial.ask))
         }
         CurrentProcess.exitNow(run(line).rawValue)
     }

@@ -9,10 +9,10 @@ extension Command {
         summary: "serve the endpoints",
         usage: "serve [OPTIONS]",
         text: """
-            Loads what the endpoints name, then serves predictions until SIGTERM or SIGINT, which
-            let it answer what it has accepted and exit with status 0. It prints one line for
-            everything that it has loaded and one for every address; events go to standard error
-            as JSON lines.
+            Loads every version that an endpoint or an alias names, and the latest of every
+            deployment, then serves predictions until SIGTERM or SIGINT, which let it answer what
+            it has accepted and exit with status 0. It prints one line for everything that it has
+            loaded and one for every address; events go to standard error as JSON lines.
             """,
         options: folders + [
             Option(

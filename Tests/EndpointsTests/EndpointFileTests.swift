@@ -127,6 +127,14 @@ struct EndpointFileTests {
         ("schemaVersion: 1\nbackends: {a: {value: .inf}}\n", "a number that JSON cannot write"),
         ("schemaVersion: 1\nbackends: {a: {value: 1, weight: .nan}}\n", "the weight of split 'a'"),
         ("schemaVersion: 1\nbackends: {a: {value: 1, weight: '1'}}\n", "the weight of split 'a'"),
+        (
+            "schemaVersion: 1\nbackends: {a: {value: 1, weight: 1e-200}}\n",
+            "wanted 0 or a number from 1e-100 on"
+        ),
+        (
+            "schemaVersion: 1\nbackends: {a: {value: 1, weight: 0.\(String(repeating: "3", count: 50))}}\n",
+            "with at most 40 characters"
+        ),
         ("schemaVersion: 1\nbackends: {a: {value: 1}}\nfallback: a\n", "'fallback' is reserved"),
         ("schemaVersion: 1\nbackends: {a: {value: 1}}\nexperimentConfig: {}\n", "no 'subjectKey'"),
         (

@@ -1,7 +1,10 @@
 // What every misfit shares: a model that is right, as far as its misfit leaves it so.
 #include "model_plugin.h"
 
-static const char *describe(void) { return "{\"threading\": \"concurrent\"}"; }
+#ifndef MISFIT_DESCRIPTION
+#define MISFIT_DESCRIPTION "{\"threading\": \"concurrent\"}"
+#endif
+static const char *describe(void) { return MISFIT_DESCRIPTION; }
 
 static inline model_instance *create(const model_create *arguments, model_writer *failure) {
     (void)failure;

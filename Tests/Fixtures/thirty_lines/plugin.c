@@ -5,7 +5,8 @@ MODEL_PLUGIN_TAG
 
 static const char *describe(void) {
     return "{\"inputs\": [{\"name\": \"width\", \"type\": \"number\"},"
-           " {\"name\": \"height\", \"type\": \"number\"}], \"threading\": \"concurrent\"}";
+           " {\"name\": \"height\", \"type\": \"number\"}], \"threading\": \"concurrent\","
+           " \"examples\": [{\"width\": 3, \"height\": 4}]}";
 }
 
 static model_instance *create(const model_create *arguments, model_writer *failure) {
@@ -19,7 +20,6 @@ static model_status predict(model_instance *self, const model_call *call, model_
 }
 
 static void destroy(model_instance *self) { (void)self; }
-
 static const model_plugin plugin = {
     sizeof(model_plugin), MODEL_ABI_MAJOR, MODEL_ABI_MINOR, 0,
     describe, create, predict, 0, 0, destroy, 0};

@@ -93,7 +93,6 @@ private enum HTTPFuzzer {
         Property.require(head.length <= text.count, "a head ends inside the text")
         let own = Array(text[..<head.length])
         Property.require(own.suffix(4) == [13, 10, 13, 10], "a head ends with an empty line")
-        Property.require(!head.path.isEmpty, "a head has a path")
         Property.require(head.path.upperBound <= head.length, "the path lies in the head")
         for byte in own[head.path] {
             Property.require(byte > 0x20 && byte < 0x7f && byte != 63, "the path is printable")

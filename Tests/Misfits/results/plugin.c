@@ -1,5 +1,5 @@
 // Answers as its argument says: "two", "none", "invalid", "infinite", "error", "silent_error",
-// "unknown_status", "log", "hang", or a number of bytes to answer with.
+// "unknown_status", "log", "crash", "hang", or a number of bytes to answer with.
 #include "../misfit_frame.h"
 #include <math.h>
 #include <stdlib.h>
@@ -48,6 +48,8 @@ static model_status misbehave(
         return MODEL_INTERNAL;
     } else if (is(value, "unknown_status")) {
         return (model_status)77;
+    } else if (is(value, "crash")) {
+        abort();
     } else if (is(value, "hang")) {
         for (;;) sleep(1);
     } else if (is(value, "log")) {
