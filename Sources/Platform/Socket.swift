@@ -37,6 +37,9 @@ package enum Socket {
         case .ipv4:
             try setOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
         }
+        // Every connection begins with it: bytes marked as urgent keep their place among the others,
+        // so that none is left out of any count.
+        try setOption(number, SOL_SOCKET, SO_OOBINLINE, 1)
         try SystemCall.run("bind", text) {
             unsafe address.withSystemAddress { unsafe bind(number, $0, $1) }
         }
@@ -152,11 +155,6 @@ package enum Socket {
         return socket
     }
 
-    /// Keeps urgent bytes in their place among the others, so that none are left out of any count.
-    package static func keepUrgentBytesInline(_ socket: borrowing FileDescriptor) {
-        try? setOption(socket.number, SOL_SOCKET, SO_OOBINLINE, 1)
-    }
-
     /// Sends small answers at once instead of waiting for more. No effect on Unix sockets.
     package static func disableDelay(_ socket: borrowing FileDescriptor) {
         try? setOption(socket.number, CInt(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -235,6 +233,13 @@ package enum Socket {
                 )
             }
         }
+    }
+
+    /// Sends one byte marked as urgent (`MSG_OOB`); for tests.
+    package static func sendUrgent(_ byte: UInt8, to socket: borrowing FileDescriptor) -> IOResult {
+        let number = socket.number
+        var byte = byte
+        return SystemCall.move { unsafe Glibc.send(number, &byte, 1, CInt(MSG_OOB)) }
     }
 
     /// A pair of connected, non-blocking Unix stream sockets; for tests of a loop.

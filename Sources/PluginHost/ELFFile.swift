@@ -14,7 +14,7 @@ package struct ELFFile {
     /// A part of the file that is mapped when the library is opened.
     struct Segment {
         let type, flags: UInt32
-        let offset, address, fileBytes, memoryBytes: UInt64
+        let offset, address, fileBytes, memoryBytes, alignment: UInt64
     }
 
     /// A symbol that the library defines and shows to others.
@@ -49,8 +49,9 @@ package struct ELFFile {
         try checkSections()
         try readSegments()
         try readDynamic()
-        try readSymbols()
+        let symbolCount = try readSymbols()
         try checkRunPaths()
+        try checkLoading(symbolCount: symbolCount)
     }
 
     /// Names of the symbols that the library shows to others.
@@ -165,7 +166,8 @@ package struct ELFFile {
                 offset: try required(at + 8, 8, "a program header"),
                 address: try required(at + 16, 8, "a program header"),
                 fileBytes: try required(at + 32, 8, "a program header"),
-                memoryBytes: try required(at + 40, 8, "a program header")
+                memoryBytes: try required(at + 40, 8, "a program header"),
+                alignment: try required(at + 48, 8, "a program header")
             )
             try check(segment, &lastEnd, &hasStack)
             segments.append(segment)
@@ -199,7 +201,9 @@ package struct ELFFile {
             guard let end = sum(segment.offset, segment.fileBytes), end <= UInt64(bytes.count),
                 segment.fileBytes <= segment.memoryBytes,
                 let last = sum(segment.address, segment.memoryBytes), last < 1 << 40,
-                segment.address >= lastEnd, segment.address % 4096 == segment.offset % 4096
+                segment.address >= lastEnd, segment.alignment.nonzeroBitCount == 1,
+                segment.alignment % 4096 == 0, segment.alignment <= 1 << 30,
+                segment.address % segment.alignment == segment.offset % segment.alignment
             else { throw truncated }
             lastEnd = last
             if segment.flags & 3 == 3 {
@@ -304,7 +308,8 @@ package struct ELFFile {
 
     // MARK: Symbols
 
-    private mutating func readSymbols() throws(PluginError) {
+    /// Reads what the library shows to others; returns how many dynamic symbols there are.
+    private mutating func readSymbols() throws(PluginError) -> UInt64 {
         guard let table = entry(6), let count = try symbolCount(),
             let start = fileOffset(ofAddress: table, count: count * 24)
         else { throw truncated }
@@ -333,6 +338,7 @@ package struct ELFFile {
                 )
             )
         }
+        return count
     }
 
     /// How many dynamic symbols there are: the hash tables are the only ones that know.
@@ -347,7 +353,8 @@ package struct ELFFile {
         let buckets = try required(at, 4, "the symbol hash table")
         let first = try required(at + 4, 4, "the symbol hash table")
         let blooms = try required(at + 8, 4, "the symbol hash table")
-        guard buckets <= 1 << 24, blooms <= 1 << 24 else { return nil }
+        guard buckets > 0, buckets <= 1 << 24, blooms.nonzeroBitCount == 1, blooms <= 1 << 24
+        else { return nil }
         let bucketsAt = at + 16 + blooms * 8
         var highest: UInt64 = 0
         for index in 0..<buckets {

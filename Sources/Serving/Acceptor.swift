@@ -100,7 +100,6 @@ final class Acceptor {
             return
         }
         Socket.disableDelay(connection)
-        Socket.keepUrgentBytesInline(connection)
         usedSlots = max(usedSlots, index + 1)
         let loop = nextLoop
         nextLoop = (nextLoop + 1) % loops.count

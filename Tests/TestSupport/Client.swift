@@ -49,6 +49,13 @@ package final class Client {
 
     package func send(_ text: String) throws { try send(Array(text.utf8)) }
 
+    /// Sends one byte marked as urgent.
+    package func sendUrgent(_ byte: UInt8) throws {
+        guard case .moved = Socket.sendUrgent(byte, to: socket) else {
+            throw ClientError(description: "the server does not take bytes any more")
+        }
+    }
+
     /// Says that nothing more will be sent.
     package func finishSending() { Socket.finishSending(socket) }
 
