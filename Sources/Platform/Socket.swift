@@ -37,8 +37,8 @@ package enum Socket {
         case .ipv4:
             try setOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
         }
-        // Every connection begins with it: bytes marked as urgent keep their place among the others,
-        // so that none is left out of any count.
+        // Every connection begins with it: bytes marked as urgent keep their place among the
+        // others, so that none is left out of any count.
         try setOption(number, SOL_SOCKET, SO_OOBINLINE, 1)
         try SystemCall.run("bind", text) {
             unsafe address.withSystemAddress { unsafe bind(number, $0, $1) }
