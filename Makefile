@@ -7,6 +7,7 @@
 #   make asan     the tests under AddressSanitizer
 #   make tsan     the tests under ThreadSanitizer
 #   make fuzz     six fuzzers, one after the other, FUZZ_SECONDS=60 each
+#   make footprint  resident memory and time to the first answer, of the host and of each sample
 #   make format   format the sources
 #   make clean    remove what was built
 
@@ -18,7 +19,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup test lint storm asan tsan fuzz format clean
+.PHONY: serve build deploy setup test lint storm asan tsan fuzz footprint format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -83,6 +84,9 @@ FUZZ_SECONDS ?= 60
 export SWIFT
 fuzz: setup
 	Tests/Fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
+footprint: deploy
+	python3 Tests/footprint.py
 
 format:
 	$(SWIFT) format --in-place --recursive $(SOURCES)

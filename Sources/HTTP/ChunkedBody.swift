@@ -97,10 +97,28 @@ package struct ChunkedBody: Sendable {
                     throw HTTPFault(.badRequest, "a line behind the chunks ends with LF without CR")
                 }
                 if position - 1 == lineStart { return position + 1 }
+                try checkTrailer(text, lineStart..<position - 1)
                 lineStart = position + 1
             }
             position += 1
         }
         return nil
+    }
+
+    /// Refuses a trailer line that is no field: a name, a colon, a value without control characters.
+    private static func checkTrailer(_ text: Span<UInt8>, _ line: Range<Int>) throws(HTTPFault) {
+        var position = line.lowerBound
+        while position < line.upperBound, Field.isTokenByte(text[position]) { position += 1 }
+        guard position > line.lowerBound, position < line.upperBound,
+            text[position] == UInt8(ascii: ":")
+        else {
+            throw HTTPFault(
+                .badRequest,
+                "a line behind the chunks has no name, a bad name, or a space before its colon"
+            )
+        }
+        for index in position..<line.upperBound where !Field.isValueByte(text[index]) {
+            throw HTTPFault(.badRequest, "a trailer field has a control character in its value")
+        }
     }
 }

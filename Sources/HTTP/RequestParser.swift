@@ -138,7 +138,7 @@ private struct HeadReader {
 
     private mutating func readRequestLine(_ text: Span<UInt8>) throws(HTTPFault) {
         let start = position
-        while isTokenByte(text[position]) { position += 1 }
+        while Field.isTokenByte(text[position]) { position += 1 }
         guard position > start, text[position] == 0x20 else {
             throw HTTPFault(
                 .badRequest,
@@ -216,7 +216,7 @@ private struct HeadReader {
         guard text[position] != 0x20, text[position] != 0x09 else {
             throw HTTPFault(.badRequest, "a header field is folded over two lines")
         }
-        while isTokenByte(text[position]) { position += 1 }
+        while Field.isTokenByte(text[position]) { position += 1 }
         let name = start..<position
         guard !name.isEmpty, text[position] == UInt8(ascii: ":") else {
             throw HTTPFault(
@@ -230,7 +230,7 @@ private struct HeadReader {
         var valueEnd = position
         while text[position] != 0x0d {
             let byte = text[position]
-            guard byte >= 0x20 && byte != 0x7f || byte == 0x09 else {
+            guard Field.isValueByte(byte) else {
                 throw HTTPFault(.badRequest, "a header field has a control character in its value")
             }
             position += 1
@@ -330,20 +330,6 @@ private struct HeadReader {
 
     private func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
 
-    /// Whether a byte may stand in a method or a field name (RFC 9110 5.6.2).
-    private func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
-            UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"),
-            UInt8(ascii: "&"), UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"),
-            UInt8(ascii: "."), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"),
-            UInt8(ascii: "~"):
-            true
-        default: false
-        }
-    }
-
     /// Whether a byte may stand in a host and port (RFC 3986 3.2.2 and 3.2.3).
     private func isHostByte(_ byte: UInt8) -> Bool {
         switch byte {
@@ -391,4 +377,26 @@ private struct HeadReader {
         }
         return true
     }
+}
+
+/// The characters of header and trailer fields.
+enum Field {
+    /// Whether a byte may stand in a method or a field name (RFC 9110 5.6.2).
+    @inline(__always)
+    static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+            UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"),
+            UInt8(ascii: "&"), UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"),
+            UInt8(ascii: "."), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"),
+            UInt8(ascii: "~"):
+            true
+        default: false
+        }
+    }
+
+    /// Whether a byte may stand in a field's value (RFC 9110 5.5).
+    @inline(__always)
+    static func isValueByte(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7f || byte == 0x09 }
 }

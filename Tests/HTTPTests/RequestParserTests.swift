@@ -199,6 +199,9 @@ struct ChunkedBodyTests {
     @Test(arguments: [
         "x\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n", "5 \r\nhello\r\n", "-1\r\n", ";a\r\n", "5\rX",
         "1\r\na\r\n0\r\nA: b\n\r\n", "00000000000000001\r\na\r\n", "5;\u{1}\r\nhello\r\n",
+        "0\r\nno colon\r\n\r\n", "0\r\n: x\r\n\r\n", "0\r\n folded: x\r\n\r\n",
+        "0\r\nA : b\r\n\r\n",
+        "0\r\nA: \u{0}\r\n\r\n",
     ])
     func `bad framing is refused`(text: String) {
         let fault = #expect(throws: HTTPFault.self) { try read(text) }

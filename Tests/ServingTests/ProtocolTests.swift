@@ -176,6 +176,24 @@ struct ProtocolTests {
         ("GET / HTTP/1.1\n\n", 400, "LF without CR"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "no Host"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "two Host"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", 400, "folded"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", 400, "before its colon"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: \u{1}\r\n\r\n", 400, "control character"),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "Host field has a bad character"),
+        ("GET /é HTTP/1.1\r\nHost: a\r\n\r\n", 400, "must be encoded"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400, "both Content-Length and"
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400,
+            "its size in hexadecimal"
+        ),
+        (
+            "POST /v1/e HTTP/1.1\r\nHost: a\r\nX-Switchyard-Force-Backend: a\r\n"
+                + "X-Switchyard-Force-Backend: b\r\n\r\n",
+            400, "stands twice"
+        ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400,
             "two Content"
