@@ -172,6 +172,8 @@ struct LiveTests {
         ("\"two\"", "more than one result"), ("\"none\"", "wrote no result"),
         ("\"invalid\"", "a result that is not JSON: expected a value at byte 6"),
         ("\"infinite\"", "which JSON cannot express"), ("100000000", "at most 67108864 count"),
+        ("\"silent_error\"", "the model gave no reason"),
+        ("\"unknown_status\"", "the model gave no reason"),
     ])
     func `a model that misbehaves costs one answer`(argument: String, reason: String) throws {
         let host = try LiveHost(
@@ -186,6 +188,9 @@ struct LiveTests {
         #expect(answer.status == 400)
         #expect(answer.json["code"]?.string == "model_failed")
         #expect(answer.json["error"]?.string?.contains(reason) == true, "\(answer.text)")
+        let told = try client.call("POST", "/v1/m", body: "{\"data\":\"error\"}")
+        #expect(told.status == 400 && told.json["code"]?.string == "bad_input")
+        #expect(told.json["error"]?.string == "no such customer")
         let large = try client.call("POST", "/v1/m", body: "{\"data\":300000}")
         #expect(large.status == 200 && large.body.count > 300_000)
         #expect(
