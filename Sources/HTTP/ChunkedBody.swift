@@ -105,7 +105,7 @@ package struct ChunkedBody: Sendable {
         return nil
     }
 
-    /// Refuses a trailer line that is no field: a name, a colon, a value without control characters.
+    /// Refuses a trailer line that is no field: a name, a colon, a value.
     private static func checkTrailer(_ text: Span<UInt8>, _ line: Range<Int>) throws(HTTPFault) {
         var position = line.lowerBound
         while position < line.upperBound, Field.isTokenByte(text[position]) { position += 1 }

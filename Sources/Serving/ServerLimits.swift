@@ -88,18 +88,21 @@ package struct NamedLimit: Sendable {
         _ range: ClosedRange<Int>,
         _ path: any Path<Int>
     ) -> NamedLimit {
-        NamedLimit(
-            name: name,
-            what: "bytes of \(what)",
-            pastIt: pastIt,
-            unit: .bytes,
-            range: range,
-            get: { $0[keyPath: path] },
-            set: { $0[keyPath: path] = $1 }
-        )
+        number(.bytes, name, "bytes of \(what)", pastIt, range, path)
     }
 
     private static func count(
+        _ name: String,
+        _ what: String,
+        _ pastIt: String,
+        _ range: ClosedRange<Int>,
+        _ path: any Path<Int>
+    ) -> NamedLimit {
+        number(.count, name, what, pastIt, range, path)
+    }
+
+    private static func number(
+        _ unit: Unit,
         _ name: String,
         _ what: String,
         _ pastIt: String,
@@ -110,7 +113,7 @@ package struct NamedLimit: Sendable {
             name: name,
             what: what,
             pastIt: pastIt,
-            unit: .count,
+            unit: unit,
             range: range,
             get: { $0[keyPath: path] },
             set: { $0[keyPath: path] = $1 }

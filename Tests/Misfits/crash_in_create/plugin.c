@@ -1,8 +1,9 @@
-// Writes to address 0 in create.
+// Dies in create of what a Swift trap dies of.
 #include "../misfit_frame.h"
+#include <signal.h>
 MODEL_PLUGIN_TAG
 static model_instance *crash(const model_create *arguments, model_writer *failure) {
-    *(volatile int *)0 = 1;
+    raise(SIGILL);
     return create(arguments, failure);
 }
 TABLE(sizeof(model_plugin), crash, predict)
