@@ -55,8 +55,24 @@ package struct DeploymentFile: Equatable, Sendable {
                 hint: "a deployment has: schemaVersion, aliases"
             )
         }
+        guard root["schemaVersion"]?.content == .scalar("1", isPlain: true) else {
+            throw YAMLError(
+                root["schemaVersion"]?.mark ?? root.mark,
+                "this host reads deployments of schema version 1",
+                hint: "write 'schemaVersion: 1'"
+            )
+        }
         var aliases: [String: Int] = [:]
-        for pair in root["aliases"]?.pairs ?? [] {
+        let node = root["aliases"]
+        guard let pairs = node.map({ $0.pairs }) ?? [] else {
+            let found = node?.kindInWords ?? "nothing"
+            throw YAMLError(
+                node?.mark ?? root.mark,
+                "'aliases' is \(found); wanted a mapping",
+                hint: "for example 'aliases: {prod: 3}'"
+            )
+        }
+        for pair in pairs {
             guard Names.isAlias(pair.key) else {
                 throw YAMLError(
                     pair.keyMark,
@@ -64,7 +80,8 @@ package struct DeploymentFile: Equatable, Sendable {
                     hint: "an alias is a name that is not all digits and not 'latest'"
                 )
             }
-            guard let number = pair.value.scalar.flatMap({ Int($0) }), number > 0 else {
+            let version = pair.value.scalar.flatMap { VersionReference($0) }
+            guard case .number(let number) = version else {
                 throw YAMLError(pair.value.mark, "the alias '\(pair.key)' stands for no number")
             }
             aliases[pair.key] = number
@@ -92,6 +109,7 @@ extension DeploymentStore {
         let numbers = try storedVersions(deployment)
         guard !numbers.isEmpty else { throw missing(deployment) }
         try require(number, of: deployment, among: numbers)
+        _ = try manifest(deployment, number)
         return try change(deployment) { aliases throws(DeploymentError) in
             aliases.updateValue(number, forKey: alias)
         }

@@ -124,7 +124,7 @@ package final class DeploymentLoader {
         guard let file = manifest.files.first(where: { $0.path == "plugin.so" }) else {
             throw DeploymentError("\(source)/manifest.yaml lists no plugin.so")
         }
-        let bytes = try readChecked(file, source)
+        let bytes = try DeploymentStore.readChecked(file, in: source)
         // A copy that somebody else has written to is replaced by the checked bytes.
         let existing = try? File.read(path, limit: bytes.count)
         if existing != bytes {
@@ -145,21 +145,6 @@ package final class DeploymentLoader {
         return plugin
     }
 
-    /// Reads a file of a version; refuses it when it is not what was deployed.
-    private func readChecked(_ file: Manifest.File, _ source: String) throws -> [UInt8] {
-        let path = "\(source)/\(file.path)"
-        let bytes = try File.read(path, limit: max(file.bytes, 1))
-        let hash = SHA256.hexText(of: bytes.span)
-        guard bytes.count == file.bytes, hash == file.sha256 else {
-            throw DeploymentError(
-                "\(path): found SHA-256 \(hash.prefix(12))… and \(bytes.count) bytes; wanted "
-                    + "\(file.sha256.prefix(12))… and \(file.bytes): it was changed after it was "
-                    + "deployed; deploy the build again as a new version"
-            )
-        }
-        return bytes
-    }
-
     /// Copies the resources beside the plugins; returns their folder, or an empty text.
     private func resources(_ manifest: Manifest, _ source: String) throws -> String {
         let files = manifest.files.filter { $0.path != "plugin.so" }
@@ -171,7 +156,7 @@ package final class DeploymentLoader {
         let staging = try Directory.createTemporary(in: copies, prefix: ".new-")
         defer { try? Directory.removeAll(staging) }
         for file in files {
-            let bytes = try readChecked(file, source)
+            let bytes = try DeploymentStore.readChecked(file, in: source)
             try Directory.createAll(Path.folder(of: "\(staging)/\(file.path)"), mode: 0o700)
             try File.writeNew("\(staging)/\(file.path)", bytes, mode: 0o400)
         }

@@ -38,6 +38,9 @@ package struct DeployRequest: Sendable {
     /// JSON text.
     package let settings: String
 
+    /// Bytes of settings: they are handed over on a command line.
+    package static let settingsBytesMaximum = 64 * 1024
+
     package init(
         deployment: DeploymentName,
         plugin: String,
@@ -77,20 +80,29 @@ package struct DeploymentStore: Sendable {
         var found: [DeploymentName] = []
         for folder in try names(root) {
             let branch = Names.branch(ofFolder: folder)
-            guard Names.isBranch(branch) else { continue }
+            guard Names.isBranch(branch), Self.isFolder("\(root)/\(folder)") else { continue }
             for name in try names("\(root)/\(folder)") {
-                guard let deployment = DeploymentName(branch: branch, name: name) else { continue }
+                guard let deployment = DeploymentName(branch: branch, name: name),
+                    Self.isFolder("\(root)/\(folder)/\(name)")
+                else { continue }
                 found.append(deployment)
             }
         }
         return found
     }
 
+    /// Whether a path is a folder itself: the store makes no links, and passes over other files.
+    private static func isFolder(_ path: String) -> Bool {
+        (try? File.facts(path, followingLinks: false).kind) == .directory
+    }
+
+    private static let numbers = 1..<1_000_000_000
+
     /// The numbers of a deployment's versions, ascending.
     package func versions(_ deployment: DeploymentName) throws(SystemError) -> [Int] {
         try names(folder(deployment)).compactMap { name in
             // Numbers beyond this are somebody's invention, and the next one could not be counted.
-            Int(name).flatMap { $0 > 0 && $0 < 1_000_000_000 && String($0) == name ? $0 : nil }
+            Int(name).flatMap { Self.numbers.contains($0) && String($0) == name ? $0 : nil }
         }.sorted()
     }
 
@@ -246,7 +258,7 @@ package struct DeploymentStore: Sendable {
         after newest: Int
     ) throws -> Published {
         let path = "\(staging)/manifest.yaml"
-        for version in newest + 1...newest + 1000 {
+        for version in newest + 1...newest + 1000 where Self.numbers.contains(version) {
             let manifest = Manifest(
                 branch: request.deployment.branch,
                 name: request.deployment.name,
@@ -302,6 +314,19 @@ package struct DeploymentStore: Sendable {
         from source: String,
         to staging: String
     ) throws -> [Manifest.File] {
+        guard (try? File.facts(source).kind) == .directory else {
+            throw DeploymentError(
+                "\(source.isEmpty ? "--resources" : source): found no folder; wanted the folder of "
+                    + "the model's resources; name it with --resources"
+            )
+        }
+        let (from, to) = (try Path.real(source), try Path.real(staging))
+        guard to != from, !to.hasPrefix(from == "/" ? "/" : "\(from)/") else {
+            throw DeploymentError(
+                "\(source): found the store inside the folder of resources; wanted a folder of the "
+                    + "model's files only; name that one with --resources"
+            )
+        }
         var files: [Manifest.File] = []
         var pending = [""]
         while let relative = pending.popLast() {

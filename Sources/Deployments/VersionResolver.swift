@@ -1,7 +1,9 @@
 // From a reference to a deployment to the number of a stored version, or to a sentence.
 
 import Bytes
+import Digest
 package import Endpoints
+import Platform
 
 extension DeploymentStore {
     /// The numbers that a reference may stand for, the best first: one for a number or an alias,
@@ -75,6 +77,74 @@ extension DeploymentStore {
         return DeploymentError(
             "there is no deployment \(deployment) in \(root); \(hint)deploy it with \(command)"
         )
+    }
+}
+
+extension DeploymentStore {
+    /// Holds every file of a version against its manifest, without opening the plugin.
+    package func verify(_ deployment: DeploymentName, _ version: Int) throws {
+        let folder = folder(deployment, version)
+        for file in try manifest(deployment, version).files {
+            _ = try Self.readChecked(file, in: folder)
+        }
+    }
+
+    /// Reads a file of a version; refuses it when it is not what was deployed.
+    static func readChecked(_ file: Manifest.File, in folder: String) throws -> [UInt8] {
+        let path = "\(folder)/\(file.path)"
+        let advice = "deploy the build again as a new version"
+        let facts: FileFacts
+        do {
+            facts = try File.facts(path)
+        } catch {
+            throw DeploymentError("\(path): found no file: \(error); \(advice)")
+        }
+        guard facts.kind == .regular, facts.size == file.bytes else {
+            let found = facts.kind == .regular ? "\(facts.size) bytes" : facts.kind.rawValue
+            throw DeploymentError(
+                "\(path): found \(found); wanted a regular file of \(file.bytes) bytes: it was "
+                    + "changed after it was deployed; \(advice)"
+            )
+        }
+        let bytes = try File.read(path, limit: max(file.bytes, 1))
+        let hash = SHA256.hexText(of: bytes.span)
+        guard bytes.count == file.bytes, hash == file.sha256 else {
+            throw DeploymentError(
+                "\(path): found SHA-256 \(hash.prefix(12))… and \(bytes.count) bytes; wanted "
+                    + "\(file.sha256.prefix(12))… and \(file.bytes): it was changed after it was "
+                    + "deployed; \(advice)"
+            )
+        }
+        return bytes
+    }
+
+    /// What can be called without an endpoint: every alias, and the `latest` of every deployment
+    /// that has a version; and what is wrong with a deployment's file.
+    package func callable() -> (references: [DeploymentReference], errors: [String]) {
+        var references: [DeploymentReference] = []
+        var errors: [String] = []
+        do {
+            for deployment in try deployments() where try !versions(deployment).isEmpty {
+                func add(_ version: VersionReference) {
+                    references.append(
+                        DeploymentReference(
+                            branch: deployment.branch,
+                            name: deployment.name,
+                            version: version
+                        )
+                    )
+                }
+                do {
+                    for alias in try file(deployment).aliases.keys.sorted() { add(.alias(alias)) }
+                } catch {
+                    errors.append("\(error)")
+                }
+                add(.latest)
+            }
+        } catch {
+            errors.append("\(error)")
+        }
+        return (references, errors)
     }
 }
 

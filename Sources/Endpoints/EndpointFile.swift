@@ -258,7 +258,7 @@ struct EndpointReader {
             report(node.mark, "\(where_) has no 'version'", hint: "add 'version: latest'")
             return nil
         }
-        guard let text = versionNode.scalar, let version = VersionReference(text) else {
+        guard let text = Self.word(versionNode), let version = VersionReference(text) else {
             report(
                 versionNode.mark,
                 "\(versionNode.kindInWords) is no version",
@@ -269,9 +269,18 @@ struct EndpointReader {
         return .deployment(DeploymentReference(branch: branch, name: name, version: version))
     }
 
+    /// The text of a scalar that is a word: null, true and false are none unless they are quoted.
+    private static func word(_ node: YAMLNode) -> String? {
+        guard case .scalar(let text, let isPlain) = node.content else { return nil }
+        switch Scalar(text) {
+        case .null where isPlain, .boolean where isPlain: return nil
+        default: return text
+        }
+    }
+
     private mutating func readName(_ node: YAMLNode?, what: String) -> String? {
         guard let node else { return nil }
-        guard let text = node.scalar, Names.isName(text) else {
+        guard let text = Self.word(node), Names.isName(text) else {
             report(
                 node.mark,
                 "'\(what)' is \(node.kindInWords); wanted a name",

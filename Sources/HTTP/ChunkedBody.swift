@@ -12,10 +12,12 @@ package struct ChunkedBody: Sendable {
 
     /// What the complete chunks hold.
     package private(set) var contents: [UInt8] = []
+    private let start: Int
     private var position: Int
 
     /// Reads from `start` on: the length of the request's head.
     package init(from start: Int) {
+        self.start = start
         position = start
     }
 
@@ -28,7 +30,7 @@ package struct ChunkedBody: Sendable {
             var next = position
             guard let size = try Self.readSize(text, &next, limit) else { return nil }
             if size == 0 { return try Self.readTrailers(text, next) }
-            guard contents.count + size <= limit else {
+            guard next - self.start + size <= limit else {
                 throw HTTPFault(.contentTooLarge, "the body is larger than \(limit) bytes")
             }
             guard next + size + 2 <= text.count else { return nil }

@@ -74,7 +74,8 @@ package struct RequestParser: Sendable {
                 throw HTTPFault(.badRequest, "the request's head has CR without LF")
             }
             scanned += 1
-            if lines == 0, scanned - skipped > limits.requestLineBytes {
+            let ended = byte == 0x0d ? 1 : 0
+            if lines == 0, scanned - skipped - ended > limits.requestLineBytes {
                 throw HTTPFault(
                     .uriTooLong,
                     "the request line is longer than \(limits.requestLineBytes) bytes"

@@ -53,7 +53,7 @@ package struct HTTPFault: Error, Equatable, Sendable {
 
 /// How much of a request this server takes.
 package struct HTTPLimits: Sendable, Equatable {
-    /// Bytes of the request line, its end included.
+    /// Bytes of the request line, its end not included.
     package var requestLineBytes = 8 * 1024
     /// Bytes of all header fields, their ends included.
     package var headerBytes = 16 * 1024

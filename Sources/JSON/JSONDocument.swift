@@ -262,7 +262,7 @@ extension JSONDocument {
         }
     }
 
-    /// Refuses an object with the same name twice: pairwise for a few members, sorted for many.
+    /// Refuses an object with the same name twice: pairwise for a few members, hashed for many.
     private func refuseDuplicates(_ object: Int, _ text: Span<UInt8>) throws(JSONError) {
         let end = Int(entries[object].next)
         guard Int(entries[object].next) > object + 3 else { return }
@@ -274,7 +274,9 @@ extension JSONDocument {
             anyEscape = anyEscape || entries[index].flag
             index = Int(entries[index + 1].next)
         }
-        if count > 16 || anyEscape { return try refuseDuplicatesSorted(object, text) }
+        if count > 16 || anyEscape {
+            return try refuseDuplicatesHashed(object, count, text)
+        }
         var one = object + 1
         while one < end {
             var other = Int(entries[one + 1].next)
@@ -288,12 +290,56 @@ extension JSONDocument {
         }
     }
 
-    private func refuseDuplicatesSorted(_ object: Int, _ text: Span<UInt8>) throws(JSONError) {
-        var seen: Set<[UInt8]> = []
-        for index in children(of: object) {
-            let name = JSONText.unescaped(text.extracting(entries[index].contents))
-            if !seen.insert(name).inserted { throw duplicate(index, text) }
+    /// Puts the places of the names into a table by their hash, which each process seeds anew.
+    private func refuseDuplicatesHashed(
+        _ object: Int,
+        _ count: Int,
+        _ text: Span<UInt8>
+    ) throws(JSONError) {
+        var size = 64
+        while size < 2 * count { size *= 2 }
+        var table = [Int32](repeating: -1, count: size)
+        let end = Int(entries[object].next)
+        var index = object + 1
+        while index < end {
+            var place = hash(entries[index], text) & (size - 1)
+            while table[place] >= 0 {
+                if haveSameName(entries[Int(table[place])], entries[index], text) {
+                    throw duplicate(index, text)
+                }
+                place = (place + 1) & (size - 1)
+            }
+            table[place] = Int32(truncatingIfNeeded: index)
+            index = Int(entries[index + 1].next)
         }
+    }
+
+    private func hash(_ name: JSONEntry, _ text: Span<UInt8>) -> Int {
+        var hasher = Hasher()
+        var word: UInt64 = 0
+        var bytes = 0
+        func add(_ byte: UInt8) {
+            word = word << 8 | UInt64(byte)
+            bytes += 1
+            if bytes & 7 == 0 { hasher.combine(word) }
+        }
+        let contents = text.extracting(name.contents)
+        if name.flag {
+            JSONText.unescape(contents, add)
+        } else {
+            for index in contents.indices { add(contents[index]) }
+        }
+        hasher.combine(word)
+        hasher.combine(bytes)
+        return hasher.finalize()
+    }
+
+    private func haveSameName(_ one: JSONEntry, _ other: JSONEntry, _ text: Span<UInt8>) -> Bool {
+        guard one.flag || other.flag else {
+            return Bytes.equal(text, one.contents, other.contents)
+        }
+        return JSONText.unescaped(text.extracting(one.contents))
+            == JSONText.unescaped(text.extracting(other.contents))
     }
 
     private func duplicate(_ index: Int, _ text: Span<UInt8>) -> JSONError {

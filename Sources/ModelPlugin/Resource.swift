@@ -15,8 +15,11 @@ extension ModelContext {
     ///     `words/en.txt`; without `.`, `..` or a `/` at its beginning or end.
     ///   - bytesMaximum: a larger file is refused; 256 MiB unless told.
     public func resource(named name: String, bytesMaximum: Int = 256 << 20) throws -> [UInt8] {
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        guard !name.utf8.contains(0), parts.allSatisfy({ !["", ".", ".."].contains($0) }) else {
+        let parts = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        let isSafe = parts.allSatisfy {
+            !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8)
+        }
+        guard !name.utf8.contains(0), isSafe else {
             throw ModelError.failed(
                 "the resource \"\(name)\" does not name a file below the folder of resources"
             )

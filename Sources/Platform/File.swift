@@ -283,6 +283,15 @@ package enum Path {
         return String(path[path.utf8.index(after: slash)...])
     }
 
+    /// The path from the root folder on, without links and dots. Calls `realpath(3)`.
+    package static func real(_ path: String) throws(SystemError) -> String {
+        guard let text = unsafe realpath(path, nil) else {
+            throw SystemError(call: "realpath", subject: path, number: errno)
+        }
+        defer { unsafe free(text) }
+        return unsafe String(cString: text)
+    }
+
     /// The path from the root folder on.
     package static func absolute(_ path: String) -> String {
         if path.utf8.first == UInt8(ascii: "/") { return path }

@@ -84,7 +84,10 @@ extension ELFFile {
             }
         }
         for segment in segments where segment.type == 0x6474_e552 || segment.type == 7 {
-            guard holds(segment.address, segment.type == 7 ? segment.fileBytes : 1) else {
+            // Linkers let read-only data end with its page.
+            let isRelro = segment.type == 0x6474_e552
+            let bytes = isRelro ? segment.memoryBytes & ~4095 : segment.fileBytes
+            guard holds(segment.address, bytes) else {
                 throw damaged("a segment outside the library")
             }
             guard segment.type != 7 || segment.memoryBytes <= 1 << 24 else {

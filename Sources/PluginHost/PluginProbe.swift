@@ -82,12 +82,14 @@ package struct PluginProbe: Sendable {
 
     /// Runs the probe, or throws the sentence for the author.
     package func run(_ request: ProbeRequest) throws(PluginError) -> Outcome {
+        // What the plugin prints must not pass for the child's own report.
+        let nonce = String(UInt64.random(in: .min ... .max), radix: 36)
         let child: ChildProcess
         do {
             child = try ChildProcess(
                 executable: executable,
                 arguments: [
-                    Self.verb, request.file, request.shownAs, request.name,
+                    Self.verb, nonce, request.file, request.shownAs, request.name,
                     String(request.version), request.settings, request.resources,
                 ] + (request.data.map { [$0] } ?? []),
                 environment: ["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no", "LC_ALL=C"]
@@ -96,7 +98,13 @@ package struct PluginProbe: Sendable {
             throw refuse(request, "no way to start the probe: \(error)", "free memory or processes")
         }
         let end = child.wait(seconds: secondsMaximum)
-        let lines = child.standardOutput.utf8.split(separator: 0x0a).map { String($0) ?? "" }
+        let lines = child.standardOutput.utf8.split(separator: 0x0a).compactMap { line in
+            let text = String(line) ?? ""
+            return text.hasPrefix("\(nonce) ") ? String(text.dropFirst(nonce.count + 1)) : nil
+        }
+        func text(_ mark: String) -> [UInt8]? {
+            lines.last { $0.hasPrefix(mark) }.map { Array($0.utf8.dropFirst(mark.utf8.count)) }
+        }
         let stage = lines.compactMap { Stage(rawValue: $0) }.last ?? .opening
         switch end {
         case nil:
@@ -111,10 +119,7 @@ package struct PluginProbe: Sendable {
                 "a build that \(end?.description ?? "") \(stage.words)",
                 "run it under a debugger or AddressSanitizer"
             )
-        case .exited(0) where stage == .done:
-            func text(_ mark: String) -> [UInt8]? {
-                lines.last { $0.hasPrefix(mark) }.map { Array($0.utf8.dropFirst(mark.utf8.count)) }
-            }
+        case .exited(0) where stage == .done && text(Self.descriptionMark) != nil:
             return Outcome(
                 description: text(Self.descriptionMark) ?? Array("{}".utf8),
                 answer: text(Self.answerMark),
@@ -151,34 +156,35 @@ package struct PluginProbe: Sendable {
 
     /// What the child does. Arguments are those behind the verb. Returns the exit status.
     package static func runInChild(_ arguments: [String], asking: Asking) -> CInt {
-        guard (6...7).contains(arguments.count), let version = Int(arguments[3]) else {
+        guard (7...8).contains(arguments.count), let version = Int(arguments[4]) else {
             StandardStream.errors("\(verb): for the host's own use\n")
             return 64
         }
-        let (file, shownAs, name) = (arguments[0], arguments[1], arguments[2])
+        let (file, shownAs, name) = (arguments[1], arguments[2], arguments[3])
+        let report = { (text: String) in StandardStream.output("\n\(arguments[0]) \(text)\n") }
         do {
-            report(.opening)
+            report(Stage.opening.rawValue)
             let bytes = try readFile(file, shownAs: shownAs)
             let plugin = try Plugin(path: file, bytes: bytes, shownAs: shownAs)
-            report(.creating)
+            report(Stage.creating.rawValue)
             let instance = try ModelInstance(
                 plugin: plugin,
                 name: name,
                 version: version,
-                settings: arguments[4],
-                resources: arguments[5],
+                settings: arguments[5],
+                resources: arguments[6],
                 log: { level, _, text in
-                    if arguments.count == 7 { StandardStream.errors("\(level): \(text)\n") }
+                    if arguments.count == 8 { StandardStream.errors("\(level): \(text)\n") }
                 }
             )
-            StandardStream.output("\n\(descriptionMark)\(oneLine(plugin.description))\n")
-            report(.predicting)
-            if let answer = try asking(instance, arguments.count == 7 ? arguments[6] : nil) {
-                StandardStream.output("\n\(answerMark)\(oneLine(answer))\n")
+            report("\(descriptionMark)\(oneLine(plugin.description))")
+            report(Stage.predicting.rawValue)
+            if let answer = try asking(instance, arguments.count == 8 ? arguments[7] : nil) {
+                report("\(answerMark)\(oneLine(answer))")
             }
-            report(.destroying)
+            report(Stage.destroying.rawValue)
             instance.destroy()
-            report(.done)
+            report(Stage.done.rawValue)
             return 0
         } catch let error as PluginError {
             StandardStream.errors(error.encoded)
@@ -194,9 +200,6 @@ package struct PluginProbe: Sendable {
             return 1
         }
     }
-
-    /// Says how far the child has come. A plugin may have printed something without a line end.
-    private static func report(_ stage: Stage) { StandardStream.output("\n\(stage.rawValue)\n") }
 
     /// JSON text without line ends, which stand only between its tokens.
     private static func oneLine(_ json: [UInt8]) -> String {

@@ -63,7 +63,15 @@ package final class Committer {
             guard let current, !isStrict else { throw failure }
             let sentence =
                 "the files are broken, so revision \(current.number) is served instead:\n\(failure)"
-            let committed = try serve(current, degraded: sentence)
+            let committed: Committed
+            do {
+                committed = try serve(current, degraded: sentence)
+            } catch let second as CommitFailure {
+                throw CommitFailure(
+                    errors: failure.errors
+                        + ["revision \(current.number) cannot be served either:"] + second.errors
+                )
+            }
             log.write(
                 .error,
                 "start.degraded",
@@ -187,46 +195,19 @@ package final class Committer {
     /// What can be called without an endpoint: every alias, and `latest` of every deployment.
     private func resolveDirect(_ resolved: inout [Resolved], _ errors: inout [String]) {
         var seen = Set(resolved.map(\.version.reference))
-        let deployments: [DeploymentName]
-        do {
-            deployments = try store.deployments()
-        } catch {
-            errors.append("\(error)")
-            return
-        }
-        for deployment in deployments {
-            func add(_ version: VersionReference) throws(DeploymentError) {
-                let reference = DeploymentReference(
-                    branch: deployment.branch,
-                    name: deployment.name,
-                    version: version
-                )
-                guard seen.insert(reference).inserted else { return }
+        let callable = store.callable()
+        errors += callable.errors
+        for reference in callable.references where seen.insert(reference).inserted {
+            do {
                 resolved.append(Resolved(reference, try load(reference)))
-            }
-            do {
-                for alias in try store.file(deployment).aliases.keys.sorted() {
-                    do {
-                        try add(.alias(alias))
-                    } catch {
-                        errors.append("alias '\(alias)' of \(deployment): \(error)")
-                    }
+            } catch {
+                if reference.version == .latest {
+                    // Nobody has asked for this version by anything but its being there.
+                    warn(reference, "\(error)")
+                } else {
+                    let name = "\(reference.branch)/\(reference.name)"
+                    errors.append("alias '\(reference.version)' of \(name): \(error)")
                 }
-            } catch {
-                errors.append("\(error)")
-            }
-            do {
-                try add(.latest)
-            } catch {
-                // Nobody has asked for this version by anything but its being there.
-                warn(
-                    DeploymentReference(
-                        branch: deployment.branch,
-                        name: deployment.name,
-                        version: .latest
-                    ),
-                    "\(error)"
-                )
             }
         }
     }

@@ -31,6 +31,7 @@ final class Connection: LoopClient {
     private var closesAfterOutput = false
     private var lingeredBytes = 0
     private var requestStartedAt: UInt64 = 0
+    private var countedChunked = 0
     /// Since when nothing is received for want of memory; 0: that is not so.
     private var pausedAt: UInt64 = 0
 
@@ -82,6 +83,8 @@ final class Connection: LoopClient {
         word.isExecuting = false
         slot.word = word
         closesAfterOutput = slot.flags.contains(.closeAfterOutput)
+        // How long the head has taken already nobody knows; its time begins again.
+        requestStartedAt = input.isEmpty ? 0 : max(owner.eventLoop.now, 1)
         return true
     }
 
@@ -98,10 +101,12 @@ final class Connection: LoopClient {
         case .closed: return
         case .lingering: linger()
         case .serving:
+            // Nothing is asked for while it pauses, but the end of a connection comes unasked.
+            if pausedAt > 0, interest.contains(.broken) { return close() }
             if interest.contains(.writable), !flush() { return }
             // Asked one by one: a set literal costs allocations that the optimiser leaves in.
             let isReadable = interest.contains(.readable) || interest.contains(.broken)
-            if phase == .serving, isReadable { receive() }
+            if phase == .serving, isReadable, pausedAt == 0 { receive() }
             if phase == .serving { advance() }
         }
     }
@@ -109,7 +114,13 @@ final class Connection: LoopClient {
     func deadlineReached(now: UInt64) {
         guard phase == .serving else { return close() }
         guard output.isEmpty else { return sendLastTime() }
-        if pausedAt > 0, now - pausedAt > Self.roomWaitNanoseconds { return refuseForRoom() }
+        if pausedAt > 0 {
+            guard !input.lacksRoom, !owner.state.holdsTooMuch else {
+                if now - pausedAt >= Self.roomWaitNanoseconds { return refuseForRoom() }
+                return updateWaiting()
+            }
+            pausedAt = 0
+        }
         // What is missing may have arrived in this very moment, or while a model kept the loop
         // busy.
         let sequence = slot.sequence
@@ -146,11 +157,7 @@ final class Connection: LoopClient {
 
     private func receive() {
         guard !input.hasEnded, !closesAfterOutput else { return }
-        guard !input.lacksRoom else {
-            if pausedAt == 0 { pausedAt = owner.eventLoop.now }
-            return
-        }
-        pausedAt = 0
+        guard !input.lacksRoom else { return pause() }
         switch input.receive(from: socket, at: owner.eventLoop.now) {
         case .moved: if requestStartedAt == 0 { requestStartedAt = owner.eventLoop.now }
         case .wouldBlock, .endOfStream: break
@@ -158,12 +165,19 @@ final class Connection: LoopClient {
         }
     }
 
+    /// Stops reading until the host has memory again.
+    private func pause() {
+        if pausedAt == 0 { pausedAt = owner.eventLoop.now }
+    }
+
     /// Nothing of the request was executed: the client may send it again later.
     private func refuseForRoom() {
+        pausedAt = 0
         refuse(
             HTTPFault(
                 .serviceUnavailable,
-                "the host holds too many large requests at the moment; send this one again later"
+                "the host holds too many large requests and answers at the moment; send this one "
+                    + "again later"
             )
         )
         advance()
@@ -193,16 +207,22 @@ final class Connection: LoopClient {
 
     /// Answers complete requests until there is none, or an answer does not fit into the slot.
     private func answerAll() {
-        while phase == .serving, !closesAfterOutput, !output.isSpilled {
+        while phase == .serving, !closesAfterOutput, !output.isSpilled, pausedAt == 0 {
             let limits = configuration.limits.http
-            switch input.withBytes({ request.examine($0, limits) }) {
+            let step = input.withBytes { request.examine($0, limits) }
+            countChunked(request.chunkedContents?.count ?? 0)
+            switch step {
             case .nothing, .incomplete: return
             case .wantsContinue: return place(ResponseHead.continue, consuming: 0)
             case .emptyLine:
                 place([], consuming: 2)
                 forgetRequest()
+                request = PendingRequest(allowsEmptyLine: false)
             case .fault(let fault): refuse(fault)
-            case .complete(let head, let total): execute(head, total)
+            case .complete(let head, let total):
+                // An answer may be as large as a request.
+                guard head.method != .post || !owner.state.holdsTooMuch else { return pause() }
+                execute(head, total)
             }
         }
     }
@@ -245,15 +265,24 @@ final class Connection: LoopClient {
     /// Answers a fault; nothing more is read from the connection.
     private func refuse(_ fault: HTTPFault) {
         slot.sequence += 1
-        owner.answerFault(fault, key: slot.connection << 24 | slot.sequence & 0xff_ffff)
+        let key = slot.connection << 24 | slot.sequence & 0xff_ffff
+        input.withBytes { owner.answerFault(fault, request.head, in: $0, key: key) }
         closesAfterOutput = true
         slot.flags.insert(.closeAfterOutput)
         place(owner.answer, consuming: input.withBytes { $0.count })
         forgetRequest()
     }
 
+    /// Tells the host how much of a body in chunks lies on the heap without its framing.
+    private func countChunked(_ bytes: Int) {
+        guard bytes != countedChunked else { return }
+        owner.state.countSpilled(bytes - countedChunked)
+        countedChunked = bytes
+    }
+
     private func forgetRequest() {
         guard phase == .serving else { return }
+        countChunked(0)
         request = PendingRequest()
         requestStartedAt = input.isEmpty ? 0 : owner.eventLoop.now
     }
@@ -308,7 +337,11 @@ final class Connection: LoopClient {
         wait(for: input.hasEnded || pausedAt > 0 ? Interest(rawValue: 0) : .readable)
         let deadline: UInt64
         if pausedAt > 0 {
-            deadline = owner.eventLoop.now + Self.roomLookNanoseconds
+            // Fixed at its end, whatever happens meanwhile.
+            deadline = min(
+                owner.eventLoop.now + Self.roomLookNanoseconds,
+                pausedAt + Self.roomWaitNanoseconds
+            )
         } else if input.isEmpty {
             let idle =
                 owner.state.isDraining
@@ -360,6 +393,7 @@ final class Connection: LoopClient {
         token = nil
         input.forgetSpilled()
         output.forgetSpilled()
+        countChunked(0)
         Socket.shutDown(socket)
         slot.life = .closed
         owner.forget(self)

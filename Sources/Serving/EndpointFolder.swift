@@ -104,6 +104,8 @@ package struct EndpointFolder: Sendable {
     ) -> String {
         let text = Array((texts.first { $0.name == endpoint.name }?.text ?? "").utf8)
         let mark = EndpointFile.mark(ofDeployment: split.name, text: text)
+        // Of another file's error its first line, which names the place there.
+        let problem = problem.split(separator: "\n").first ?? ""
         return YAMLError(mark, "split '\(split.name)': \(problem)")
             .rendered(file: "\(path)/\(endpoint.name).yaml", text: text)
     }

@@ -22,8 +22,8 @@ enum Health {
             reasons.append("the host is shutting down")
             isReady = false
         }
-        if snapshot.endpoints.isEmpty {
-            reasons.append("there is no endpoint")
+        if snapshot.endpoints.isEmpty, snapshot.deployments.isEmpty {
+            reasons.append("there is no endpoint and no deployment")
             isReady = false
         }
         if let degraded = state.degraded { reasons.append("degraded: \(degraded)") }

@@ -27,12 +27,18 @@ package final class HostState: Sendable {
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
     func beginDraining() { draining.store(true, ordering: .relaxed) }
 
-    /// Bytes of requests and answers that lie on the heap.
     private let spilledBytes = Atomic<Int>(0)
     /// Whether further requests may be larger than a slot.
     var hasRoomForSpills: Bool {
         spilledBytes.load(ordering: .relaxed) < configuration.limits.bufferedBytes
     }
+    /// Whether requests and answers hold more already than they may.
+    var holdsTooMuch: Bool {
+        spilledBytes.load(ordering: .relaxed) > configuration.limits.bufferedBytes
+    }
+
+    /// Bytes of requests and answers that lie on the heap.
+    package var spilled: Int { spilledBytes.load(ordering: .relaxed) }
     func countSpilled(_ bytes: Int) {
         if bytes != 0 { spilledBytes.wrappingAdd(bytes, ordering: .relaxed) }
     }

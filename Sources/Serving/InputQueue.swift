@@ -42,10 +42,13 @@ struct InputQueue {
 
     /// Whether the next receive would need memory that the host does not want to give now.
     var lacksRoom: Bool {
-        guard spilled == nil else { return !state.hasRoomForSpills }
+        (isSpilled || slotIsFull) && !state.hasRoomForSpills
+    }
+
+    /// Whether the slot is full of one request, so that nothing can be moved to its front.
+    private var slotIsFull: Bool {
         let word = slot.word
-        // A slot that is full from its front on.
-        return word.start == 0 && word.end == SlotRegion.inputCapacity && !state.hasRoomForSpills
+        return word.end == SlotRegion.inputCapacity && word.end - word.start > word.start
     }
 
     /// Takes what the client has sent.

@@ -16,6 +16,7 @@ struct PendingRequest {
         case fault(HTTPFault)
     }
 
+    private let allowsEmptyLine: Bool
     private var parser = RequestParser()
     /// The head, once it is complete.
     private(set) var head: RequestHead?
@@ -25,12 +26,19 @@ struct PendingRequest {
     /// The body without its framing, if it came in chunks.
     var chunkedContents: [UInt8]? { chunks?.contents }
 
+    /// A request that nothing is known of; `allowsEmptyLine` is for the first behind another one.
+    init(allowsEmptyLine: Bool = true) {
+        self.allowsEmptyLine = allowsEmptyLine
+    }
+
     /// Looks at the input, which begins where it began before.
     mutating func examine(_ text: Span<UInt8>, _ limits: HTTPLimits) -> Step {
         do throws(HTTPFault) {
             if head == nil {
                 guard !text.isEmpty else { return .nothing }
-                if text.count == 2, text[0] == 0x0d, text[1] == 0x0a { return .emptyLine }
+                if allowsEmptyLine, text.count == 2, text[0] == 0x0d, text[1] == 0x0a {
+                    return .emptyLine
+                }
                 guard case .head(let found) = try parser.parse(text, limits: limits) else {
                     return .incomplete
                 }

@@ -6,6 +6,7 @@ import Deployments
 import Endpoints
 import HTTP
 import JSON
+import Platform
 import PluginHost
 import Surfaces
 
@@ -20,6 +21,9 @@ final class Predictor {
     var coin: CoinGenerator
     private let limits: CallLimits
     private let allowsForcing: Bool
+    private let deadlineNanoseconds: UInt64
+    /// When the answer at hand is of no use any more, on the monotonic clock.
+    private var deadline: UInt64 = 0
     private let frame = CallFrame()
     private var resultDocument = JSONDocument()
     private var values: [JSONReference] = []
@@ -28,8 +32,10 @@ final class Predictor {
     init(_ configuration: ServerConfiguration, coin: CoinGenerator) {
         limits = configuration.limits.call
         allowsForcing = configuration.allowsForcing
+        deadlineNanoseconds = configuration.limits.predictionNanoseconds
         self.coin = coin
         document.depthMaximum = limits.depth
+        resultDocument.depthMaximum = limits.depth
         values.reserveCapacity(64)
         subject.reserveCapacity(Subject.bytesMaximum)
     }
@@ -43,6 +49,7 @@ final class Predictor {
     /// Gives back what one large request has made grow.
     func shrink(to bytes: Int) {
         frame.shrink(to: bytes)
+        if subject.capacity > 4 * Subject.bytesMaximum { subject = [] }
         document.shrink(to: bytes / 16)
         resultDocument.shrink(to: bytes / 16)
         call.clear(keeping: bytes / 16)
@@ -72,8 +79,16 @@ final class Predictor {
         }
         try NativeSurface.decode(document, in: content, limits: limits, to: &call)
         let forced = try forcedSplit(target, forced, text)
+        deadline = MonotonicClock.now() + deadlineNanoseconds
         for index in call.rows.indices {
             outcome.beginRow()
+            if index > 0, MonotonicClock.now() > deadline {
+                throw Failure(
+                    .deadlineExceeded,
+                    "the time of \(deadlineNanoseconds / 1_000_000) ms ended behind \(index) of "
+                        + "\(call.rows.count) rows; send fewer rows"
+                )
+            }
             do throws(Failure) {
                 try predictRow(call.rows[index], target, forced, content, requestID)
             } catch {
@@ -226,7 +241,7 @@ final class Predictor {
             values,
             in: content,
             requestID: requestID.span,
-            deadline: 0,
+            deadline: deadline,
             frame: frame
         )
         switch end {

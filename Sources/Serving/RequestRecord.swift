@@ -24,8 +24,8 @@ struct RequestFacts {
 struct RequestRecord {
     /// Bytes of `2026-11-21T03:00:00.123456Z`.
     static let timeBytes = 27
-    /// Bytes of one part, but for its end.
-    static let bytesMaximum = 64 * 1024
+    /// Bytes of one part before its end and its sequence number; a whole line has at most 64 KiB.
+    static let bytesMaximum = 64 * 1024 - 128
 
     /// The part that is being written; it keeps its memory.
     private var text: [UInt8] = []

@@ -61,12 +61,13 @@ package final class Server {
     package init(_ configuration: ServerConfiguration, log: EventLog) throws(StartFailure) {
         self.log = log
         do {
-            try Directory.createAll(configuration.state, mode: 0o700)
+            try Self.makeFolder(configuration.state, option: "state")
             lock = try Self.lock(configuration.state)
             let committed = try Self.commit(configuration, log)
             snapshot = committed.snapshot
             revision = committed.revision.number
             report = committed.report
+            try Self.makeFolder(configuration.logs, option: "logs")
             let files = try RequestLogFiles(
                 folder: configuration.logs,
                 bytesMaximum: configuration.logFileBytes,
@@ -103,6 +104,14 @@ package final class Server {
             throw failure
         } catch {
             throw .system("\(error)")
+        }
+    }
+
+    private static func makeFolder(_ path: String, option: String) throws(StartFailure) {
+        do {
+            try Directory.createAll(path, mode: option == "state" ? 0o700 : 0o755)
+        } catch {
+            throw .system("\(error); name a folder that can be written with --\(option)")
         }
     }
 
@@ -174,7 +183,8 @@ package final class Server {
             } catch {
                 let advice =
                     error.isAddressInUse
-                    ? "; end the program that listens there, or choose another --listen" : ""
+                    ? "; end the program that listens there, or choose another --listen"
+                    : "; choose another --listen"
                 throw StartFailure.system("listening on \(address): \(error)\(advice)")
             }
         }

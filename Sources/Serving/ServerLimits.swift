@@ -24,6 +24,8 @@ package struct ServerLimits: Sendable {
     package var bufferedBytes = CurrentProcess.memoryBytes / 4
     /// Nanoseconds that trying a plugin may take.
     package var loadNanoseconds: UInt64 = 30_000_000_000
+    /// Nanoseconds that a prediction may take; a model is told when they end.
+    package var predictionNanoseconds: UInt64 = 60_000_000_000
     /// Requests of one connection.
     package var requestsPerConnection = Int.max
     /// Connections at once from one address.
@@ -62,6 +64,7 @@ package struct NamedLimit: Sendable {
         time("idle-time", "without a request", "close", \.idleNanoseconds),
         count("connections", "connections", "accepting pauses", 1...1 << 20, \.connections),
         bytes("buffered", "large requests and answers", "503", 0...Int.max, \.bufferedBytes),
+        time("deadline", "of a prediction, between rows", "408", \.predictionNanoseconds),
         time("plugin-load", "trying a plugin", "refused", \.loadNanoseconds),
         count(
             "connection-requests",

@@ -110,10 +110,17 @@ extension ServingLoop {
         fields.append(contentsOf: split.text.fields)
     }
 
-    /// Answers bytes that are no request. The connection ends with it.
-    func answerFault(_ fault: HTTPFault, key: UInt64) {
+    /// Answers bytes that are no request, with the head if that much is known. The connection ends
+    /// with it. It leaves a record, since it may have been a prediction; what certainly is none (a
+    /// health question, another path, another method) leaves no record.
+    func answerFault(
+        _ fault: HTTPFault,
+        _ head: RequestHead?,
+        in text: Span<UInt8>,
+        key: UInt64
+    ) {
         let startedAt = MonotonicClock.now()
-        beginRequest(nil, [UInt8]().span)
+        beginRequest(head, text)
         let code: FailureCode =
             switch fault.status {
             case .contentTooLarge, .uriTooLong, .headerFieldsTooLarge: .tooLarge
@@ -129,7 +136,7 @@ extension ServingLoop {
             body: &body
         )
         if fault.status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
-        finishAnswer(fault.status, .close)
+        finishAnswer(fault.status, .close, withBody: head?.method != .head)
         leaveRecords(key: key, startedAt: startedAt, content: [UInt8]().span)
     }
 

@@ -150,6 +150,7 @@ package final class ServingSnapshot: Sendable {
                 "there is no deployment '\(branch)/\(name)' with a version that can be loaded"
             )
         }
+        let argument = DeploymentName(branch: branch, name: name)?.argument ?? name
         let versions = loaded.map { deployment in
             let number = deployment.version.number
             return deployment.reference.version.alias.map { "\(number) (\($0))" } ?? "\(number)"
@@ -157,7 +158,7 @@ package final class ServingSnapshot: Sendable {
         return Failure(
             .versionNotLoaded,
             "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are \(versions)"
-                + "; 'switchyard alias set \(name) ALIAS VERSION' names one that is to be loaded"
+                + "; 'switchyard alias set \(argument) ALIAS VERSION' names one to be loaded"
         )
     }
 

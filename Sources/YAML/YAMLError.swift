@@ -1,3 +1,5 @@
+import Bytes
+
 /// Something wrong at a place of a text, with what to do about it.
 package struct YAMLError: Error, Equatable, Sendable {
     /// Where.
@@ -15,29 +17,15 @@ package struct YAMLError: Error, Equatable, Sendable {
 
     /// The error as a compiler would print it: place, problem, the line, a caret, the hint.
     package func rendered(file: String, text: [UInt8]) -> String {
-        var lines = [YAMLError.visible("\(file):\(mark.line):\(mark.column): error: \(problem)")]
+        var lines = [Visible.line("\(file):\(mark.line):\(mark.column): error: \(problem)")]
         let source = text.split(separator: 0x0a, omittingEmptySubsequences: false)
         if mark.line >= 1, mark.line <= source.count {
             let bytes = source[mark.line - 1].prefix(200).filter { $0 != 0x0d }
             let line = String(decoding: bytes, as: UTF8.self)
-            lines.append("    \(YAMLError.visible(line))")
+            lines.append("    \(Visible.line(line))")
             lines.append("    \(String(repeating: " ", count: min(mark.column - 1, 200)))^")
         }
-        if let hint { lines.append("    \(YAMLError.visible(hint))") }
+        if let hint { lines.append("    \(Visible.line(hint))") }
         return lines.joined(separator: "\n")
-    }
-
-    /// A text that does nothing to a terminal and stays on its line.
-    package static func visible(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { visible($0) }))
-    }
-
-    /// A character that does nothing to a terminal.
-    private static func visible(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
-        switch scalar.value {
-        case 0x09: " "
-        case 0..<0x20, 0x7f..<0xa0, 0x200e...0x200f, 0x2028...0x202e, 0x2066...0x2069: "\u{fffd}"
-        default: scalar
-        }
     }
 }

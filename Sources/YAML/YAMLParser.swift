@@ -140,7 +140,7 @@ private struct Builder {
         let mark: Mark
         var nodes: [YAMLNode] = []
         var pairs: [YAMLNode.Pair] = []
-        var firstLines: [String: Int] = [:]
+        var firstLines: [[UInt8]: Int] = [:]
         var key: (text: String, mark: Mark)?
     }
 
@@ -213,7 +213,7 @@ private struct Builder {
             )
         }
         let top = stack.count - 1
-        if let first = stack[top].firstLines.updateValue(mark.line, forKey: key) {
+        if let first = stack[top].firstLines.updateValue(mark.line, forKey: Array(key.utf8)) {
             throw YAMLError(
                 mark,
                 "the key '\(key)' stands twice; first in line \(first)",

@@ -106,7 +106,8 @@ private struct Decision {
         let total = rows.reduce(0) { $0 + $1.split.weight }
         var lines = "endpoint \(endpoint.name), "
         if let experiment = endpoint.experiment {
-            lines += "experiment \(experiment.id), subject '\(subject)', \(Assigner.algorithm)\n"
+            lines += "experiment \(experiment.id), "
+            lines += "subject '\(Visible.line(subject))', \(Assigner.algorithm)\n"
         } else {
             lines += "no experimentConfig: a coin for every request\n"
         }

@@ -108,6 +108,7 @@ extension Command {
                 }
             }
         }
+        if isFolder { checkAliases(store, &contents.errors) }
         guard contents.errors.isEmpty else { throw CommitFailure(errors: contents.errors) }
         let count = contents.endpoints.count
         lines.append("\(path): fine, \(count) endpoint\(count == 1 ? "" : "s")")
@@ -115,16 +116,31 @@ extension Command {
         return .success
     }
 
+    /// Adds what is wrong with the aliases that a host would load.
+    private static func checkAliases(_ store: DeploymentStore, _ errors: inout [String]) {
+        let callable = store.callable()
+        errors += callable.errors
+        for reference in callable.references where reference.version != .latest {
+            do {
+                let (deployment, numbers) = try store.candidates(reference)
+                try store.verify(deployment, numbers[0])
+            } catch {
+                let name = "\(reference.branch)/\(reference.name)"
+                errors.append("alias '\(reference.version)' of \(name): \(error)")
+            }
+        }
+    }
+
     /// What a split stands for at the moment.
     private static func line(
         _ split: Split,
         of endpoint: Endpoint,
         _ store: DeploymentStore
-    ) throws(DeploymentError) -> String {
+    ) throws -> String {
         let start = "endpoint \(endpoint.name), split \(split.name), weight \(split.weightText): "
         guard case .deployment(let reference) = split.backend else { return start + "static value" }
         let (deployment, numbers) = try store.candidates(reference)
-        _ = try store.manifest(deployment, numbers[0])
+        try store.verify(deployment, numbers[0])
         return start + "\(deployment) version \(numbers[0])"
             + (reference.version.alias.map { " (\($0))" } ?? "")
     }

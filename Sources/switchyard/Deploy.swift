@@ -57,7 +57,21 @@ extension Command {
     /// The JSON text of a settings file.
     static func settings(_ path: String?) throws -> String {
         guard let path else { return "{}" }
-        let bytes = try File.read(path, limit: 1 << 20)
+        let bytes: [UInt8]
+        do {
+            bytes = try File.read(path, limit: 1 << 20)
+        } catch {
+            throw DeploymentError(
+                "\(path): found no readable file: \(error); wanted a JSON file; name it with "
+                    + "--settings"
+            )
+        }
+        guard bytes.count <= DeployRequest.settingsBytesMaximum else {
+            throw DeploymentError(
+                "\(path): found \(bytes.count) bytes; wanted settings of at most "
+                    + "\(DeployRequest.settingsBytesMaximum); put data into --resources"
+            )
+        }
         do {
             return try JSONValue(parsing: bytes).text
         } catch {

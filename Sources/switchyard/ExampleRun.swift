@@ -41,7 +41,8 @@ struct ExampleRun {
             guard case .deployment(let reference) = split.backend else { continue }
             let (deployment, numbers) = try store.candidates(reference)
             let description = try store.describe(deployment, numbers[0], probe)
-            for example in description.examples where !examples.contains(example) {
+            for example in description.examples.flatMap({ singles($0) })
+            where !examples.contains(example) {
                 examples.append(example)
             }
         }
@@ -68,10 +69,26 @@ struct ExampleRun {
             return .object(
                 members.map { $0.name == name ? .init(name, .string(subject)) : $0 }
             )
-        case (.argument(let position), .array(var elements)) where position < elements.count:
-            elements[position] = .string(subject)
-            return .array(elements)
+        case (.member, .array(var arguments)) where !arguments.isEmpty:
+            arguments[0] = replacing(key, of: arguments[0], by: subject)
+            return .array(arguments)
+        case (.argument(let position), .array(var arguments)) where position < arguments.count:
+            arguments[position] = .string(subject)
+            return .array(arguments)
+        case (.argument(0), .string), (.argument(0), .number):
+            return .string(subject)
         default: return query
+        }
+    }
+
+    /// An example as single requests: a batch is one for each row, without its id.
+    private static func singles(_ example: JSONValue) -> [JSONValue] {
+        guard let rows = example.array, rows.first?.array != nil else { return [example] }
+        return rows.compactMap { $0.array?.dropFirst() }.map { arguments in
+            guard arguments.count == 1, let only = arguments.first, only.array == nil else {
+                return .array(Array(arguments))
+            }
+            return only
         }
     }
 

@@ -62,7 +62,10 @@ extension Command {
         usage: "version",
         text: "Prints one line.",
         options: [],
-        run: { _ in
+        run: { arguments in
+            guard arguments.words.isEmpty else {
+                throw UsageError("unexpected '\(arguments.words[0])'")
+            }
             StandardStream.output("switchyard 0.1.0, plugin contract 1.0\n")
             return .success
         }

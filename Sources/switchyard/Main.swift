@@ -18,7 +18,11 @@ enum Main {
     }
 
     static func run(_ line: [String]) -> ExitStatus {
-        guard let verb = line.first, verb != "--help", verb != "help" else {
+        if line.contains(where: { $0.unicodeScalars.contains("\u{fffd}") }) {
+            StandardStream.errors("switchyard: found an argument that is not UTF-8; wanted text\n")
+            return .usage
+        }
+        guard let verb = line.first, !["--help", "-h", "help"].contains(verb) else {
             if line.isEmpty {
                 StandardStream.errors(Command.overview)
                 return .usage
@@ -30,13 +34,13 @@ enum Main {
             let guess = Suggestion.nearest(to: verb, in: Command.all.map(\.name))
             let hint = guess.map { "; did you mean '\($0)'?" } ?? ""
             StandardStream.errors(
-                "switchyard: unknown command '\(verb)'\(hint)\n"
+                "switchyard: unknown command '\(Visible.line(String(verb.prefix(100))))'\(hint)\n"
                     + "'switchyard --help' lists the commands\n"
             )
             return .usage
         }
         let rest = Array(line.dropFirst())
-        if rest.contains("--help") {
+        if rest.contains("--help") || rest == ["-h"] {
             StandardStream.output(command.help)
             return .success
         }
@@ -56,8 +60,11 @@ enum Main {
         do {
             return try command.run(Arguments(line, options: command.options))
         } catch let error as UsageError {
+            // What was typed stays on its line, and is not repeated at any length.
+            let sentence = Visible.line(error.description)
+            let shown = sentence.count > 1000 ? "\(sentence.prefix(1000))…" : sentence
             StandardStream.errors(
-                "switchyard \(command.name): \(error)\n"
+                "switchyard \(command.name): \(shown)\n"
                     + "usage: switchyard \(command.usage)\n"
                     + "'switchyard \(command.name) --help' tells more\n"
             )
@@ -77,12 +84,6 @@ enum Main {
 
     /// Prints what went wrong; names from files and arguments cannot steer the terminal.
     private static func complain(_ command: Command, _ text: String) {
-        let safe = text.unicodeScalars.map { scalar -> Unicode.Scalar in
-            let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
-            return isControl && scalar != "\n" ? "\u{fffd}" : scalar
-        }
-        StandardStream.errors(
-            "switchyard \(command.name): \(String(String.UnicodeScalarView(safe)))\n"
-        )
+        StandardStream.errors("switchyard \(command.name): \(Visible.lines(text))\n")
     }
 }

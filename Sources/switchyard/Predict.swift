@@ -58,6 +58,9 @@ extension Command {
         return force
     }
 
+    /// Bytes of data for a plugin: they are handed over on a command line.
+    private static let dataBytesMaximum = 100_000
+
     /// Checked JSON text.
     private static func json(_ text: String) throws(UsageError) -> String {
         do {
@@ -73,6 +76,9 @@ extension Command {
             throw UsageError("wanted the data: '{\"price\": 1}'")
         }
         let data = try json(arguments.words[0])
+        guard data.utf8.count <= dataBytesMaximum else {
+            throw UsageError("the data has \(data.utf8.count) bytes; wanted \(dataBytesMaximum)")
+        }
         _ = try PluginTag(
             of: ELFFile(path: plugin, bytes: PluginProbe.readFile(plugin, shownAs: plugin))
         )

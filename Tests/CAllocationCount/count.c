@@ -8,6 +8,15 @@
 #endif
 #endif
 
+bool is_thread_sanitized(void) {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
+}
+
 #ifdef SANITIZED
 
 int64_t allocation_count(void) { return -1; }

@@ -190,15 +190,21 @@ struct StoreTests {
 struct DeploymentFileTests {
     @Test func `aliases are read, and what is wrong is shown with its place`() throws {
         let folder = try TemporaryFolder()
-        let good = try folder.write("a.yaml", "aliases: {prod: 3, canary: 4}\n")
+        let good = try folder.write("a.yaml", "schemaVersion: 1\naliases: {prod: 3, canary: 4}\n")
         #expect(try DeploymentFile(path: good).aliases == ["prod": 3, "canary": 4])
         #expect(try DeploymentFile(path: "\(folder.path)/none").aliases.isEmpty)
         for text in [
-            "aliases: {latest: 1}\n", "aliases: {7: 1}\n", "aliases: {a: b}\n", "alias: {}\n",
+            "aliases: {latest: 1}", "aliases: {7: 1}", "aliases: {a: b}", "alias: {}",
+            "aliases: {a: 01}", "aliases: {a: +1}", "aliases: [a, b]", "aliases: 5", "aliases:",
         ] {
+            let bad = try folder.write("b.yaml", "schemaVersion: 1\n\(text)\n")
+            let error = #expect(throws: DeploymentError.self) { try DeploymentFile(path: bad) }
+            #expect(error?.description.contains("b.yaml:2:") == true, "\(text)")
+        }
+        for text in ["schemaVersion: 7\naliases: {a: 1}\n", "aliases: {a: 1}\n"] {
             let bad = try folder.write("b.yaml", text)
             let error = #expect(throws: DeploymentError.self) { try DeploymentFile(path: bad) }
-            #expect(error?.description.contains("b.yaml:1:") == true)
+            #expect(error?.description.contains("schema version 1") == true, "\(text)")
         }
     }
 }

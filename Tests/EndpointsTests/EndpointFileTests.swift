@@ -128,6 +128,14 @@ struct EndpointFileTests {
         ("schemaVersion: 1\nbackends: {a: {value: 1, weight: .nan}}\n", "the weight of split 'a'"),
         ("schemaVersion: 1\nbackends: {a: {value: 1, weight: '1'}}\n", "the weight of split 'a'"),
         (
+            "schemaVersion: 1\nbackends: {a: {deployment: {name: x, version: null}}}\n",
+            "nothing is no version"
+        ),
+        (
+            "schemaVersion: 1\nbackends: {a: {value: 1}}\nservice: true\n",
+            "'service' is 'true'; wanted a name"
+        ),
+        (
             "schemaVersion: 1\nbackends: {a: {value: 1, weight: 1e-200}}\n",
             "wanted 0 or a number from 1e-100 on"
         ),
@@ -153,6 +161,11 @@ struct EndpointFileTests {
     func `what is missing or wrong is said`(text: String, problem: String) {
         let found = errors(text)
         #expect(found.count == 1 && found[0].contains(problem), "\(found)")
+    }
+
+    @Test func `members of a static value are told apart by their bytes`() {
+        let text = "schemaVersion: 1\nbackends: {a: {value: {\"\u{e9}\": 1, \"e\u{301}\": 2}}}\n"
+        #expect(errors(text).isEmpty)
     }
 
     @Test func `a file name that is no endpoint name is an error`() {

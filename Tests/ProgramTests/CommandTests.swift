@@ -54,6 +54,12 @@ struct CommandTests {
         (["predict", "x", "--examples", "--count", "0"], "wanted a number from 1 to"),
         (["new", "My-Model", "--language", "c"], "'My-Model' is no name for a new plugin"),
         (["new", "m"], "wanted --language swift, c or cpp"),
+        (["version", "x"], "unexpected 'x'"),
+        (
+            ["deploy", "\u{1b}[31mred\nline", "x.so"],
+            "'main/\u{fffd}[31mred\u{fffd}line' is no name"
+        ),
+        (["assign", "e", "--subject", "\u{fffd}"], "found an argument that is not UTF-8"),
         (["new", "m", "--language", "rust"], "'--language rust': wanted swift, c or cpp"),
     ])
     func `wrong usage ends with 64 and a sentence`(line: [String], sentence: String) throws {

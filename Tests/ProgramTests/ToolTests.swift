@@ -140,6 +140,66 @@ struct ToolTests {
         #expect(!File.exists("\(host.folder.path)/state"), "checking leaves nothing behind")
     }
 
+    @Test func `accidents in the store neither stop a host nor pass the check`() throws {
+        let host = try host()
+        let main = "\(host.folder.path)/deployments/main"
+        try host.folder.write("endpoints/e.yaml", "schemaVersion: 1\nbackends: {a: {value: 1}}\n")
+        try host.folder.write("deployments/main/README.txt", "a file beside the deployments")
+        try Directory.createAll("\(main)/empty")
+        try Directory.createAll("\(main)/area/3")
+        let bad = try run(host, "alias", "set", "area", "a", "3")
+        #expect(bad.contains("area/3/manifest.yaml"), "\(bad)")
+        try host.start()
+        let answer = try Client(host.address).call(
+            "POST",
+            "/v1/area/latest",
+            body: #"{"data": {"width": 1, "height": 1}}"#
+        )
+        #expect(answer.json["split"]?["deployment"]?["version"]?.unsigned == 2)
+        #expect(host.stop() == .exited(0))
+        // What a host would refuse, the check refuses.
+        #expect(try run(host, "check", "\(host.folder.path)/endpoints").contains("fine"))
+        try host.folder.write(
+            "deployments/main/area/deployment.yaml",
+            "schemaVersion: 1\naliases: {v: 9}\n"
+        )
+        let check = try run(host, "check", "\(host.folder.path)/endpoints")
+        #expect(check.contains("alias 'v' of main/area: main/area has no version 9"), "\(check)")
+        try host.folder.write(
+            "deployments/main/area/deployment.yaml",
+            "schemaVersion: 1\naliases: {v: 1}\n"
+        )
+        try File.setMode("\(main)/area/1/plugin.so", 0o755)
+        let bytes = try File.read("\(main)/area/1/plugin.so", limit: 1 << 24)
+        try File.remove("\(main)/area/1/plugin.so")
+        try File.writeNew("\(main)/area/1/plugin.so", bytes + [0])
+        let changed = try run(host, "check", "\(host.folder.path)/endpoints")
+        #expect(changed.contains("it was changed after it was deployed"), "\(changed)")
+    }
+
+    @Test func `settings and resources that cannot be are refused with what to do`() throws {
+        let host = try HostProcess()
+        let plugin = try Built.plugin("thirty_lines")
+        let large = try host.folder.write(
+            "large.json",
+            "\"\(String(repeating: "s", count: 70_000))\""
+        )
+        try Directory.createAll("\(host.folder.path)/deployments")
+        for (option, value, sentence) in [
+            ("--settings", large, "found 70002 bytes; wanted settings of at most 65536"),
+            ("--settings", "/nowhere", "found no readable file"),
+            ("--settings", "/dev/null", "found no readable file"),
+            ("--resources", "/nowhere", "/nowhere: found no folder"),
+            ("--resources", "", "--resources: found no folder"),
+            ("--resources", host.folder.path, "found the store inside the folder of resources"),
+        ] {
+            let result = try host.run(["deploy", "area", plugin, option, value] + host.options)
+            #expect(result.end == .exited(1))
+            #expect(result.errors.contains(sentence), "\(result.errors)")
+        }
+        #expect(try Directory.names(in: "\(host.folder.path)/deployments") == [])
+    }
+
     // MARK: Assignments
 
     private static let sticky = """

@@ -18,8 +18,8 @@ struct LimitTests {
     /// A path, further header fields and a body that keep the limit, and those that pass it.
     private static let requests: [(limit: String, fits: Request, passes: Request, Int, String)] = [
         (
-            "request-line=64", Request(path: "/v1/e?" + String(repeating: "q", count: 43)),
-            Request(path: "/v1/e?" + String(repeating: "q", count: 44)), 414, "too_large"
+            "request-line=64", Request(path: "/v1/e?" + String(repeating: "q", count: 44)),
+            Request(path: "/v1/e?" + String(repeating: "q", count: 45)), 414, "too_large"
         ),
         (
             "header-block=200", Request(fields: ["X: " + String(repeating: "x", count: 100)]),
@@ -125,6 +125,85 @@ struct LimitTests {
         first = nil
         try second.send("\"}")
         #expect(try second.answer().status != 503)
+    }
+
+    @Test(arguments: [true, false])
+    func `a client that goes while it waits for memory gives back what it had`(
+        isUnix: Bool
+    ) throws {
+        let host = try LiveHost(endpoints: ["e": Self.endpoint])
+        try NamedLimit.set("buffered=64KiB", in: &host.configuration.limits)
+        if isUnix { host.configuration.listen = [.unix("\(host.folder.path)/socket")] }
+        try host.start()
+        do {
+            let client = try host.client()
+            try client.send("GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n")
+            try client.send("POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\n\r\n")
+            // More than the host takes without waiting, and then gone with an answer unread.
+            for _ in 0..<4 { try? client.send(String(repeating: "x", count: 100_000)) }
+            MonotonicClock.sleep(nanoseconds: 200_000_000)
+        }
+        let body = "{\"data\": \"\(String(repeating: "x", count: 50_000))\"}"
+        let isBack = eventually(seconds: 5) {
+            (try? host.client().call("POST", "/v1/e", body: body).status) == 200
+        }
+        #expect(isBack)
+        #expect(host.server?.state.spilled == 0)
+    }
+
+    @Test func `answers that nobody reads are bounded too`() throws {
+        let host = try LiveHost(
+            endpoints: [
+                "e":
+                    "schemaVersion: 1\nbackends: {a: {value: \(String(repeating: "v", count: 200_000))}}\n"
+            ]
+        )
+        try NamedLimit.set("buffered=20MiB", in: &host.configuration.limits)
+        try host.start()
+        let rows = (0..<100).map { "[\($0)]" }.joined(separator: ",")
+        do {
+            // Twenty megabytes each, which nobody reads.
+            var waiting: [Client] = []
+            for _ in 0..<4 {
+                waiting.append(try host.client())
+                try waiting.last?.request("POST", "/v1/e", body: "{\"data\": [\(rows)]}")
+            }
+            #expect(eventually { (host.server?.state.spilled ?? 0) > 20 << 20 })
+            let answer = try host.client().call("POST", "/v1/e", body: "{\"data\": 1}")
+            #expect(answer.status == 503 && answer.json["code"]?.string == "not_ready")
+            #expect(try host.client().call("GET", "/health/live").status == 200)
+            #expect((host.server?.state.spilled ?? 0) < 60 << 20)
+        }
+        let isBack = eventually {
+            (try? host.client().call("POST", "/v1/e", body: "{\"data\": 1}").status) == 200
+        }
+        #expect(isBack)
+    }
+
+    @Test func `a refused request keeps its id`() throws {
+        let host = try host()
+        let answer = try {
+            let client = try host.client()
+            try client.send(
+                "POST /v1/e HTTP/1.1\r\nHost: h\r\nX-Request-Id: mine\r\nContent-Length: 99999999\r\n\r\n"
+            )
+            return try client.answer()
+        }()
+        #expect(answer.status == 413)
+        #expect(answer.field("x-request-id") == "mine")
+        #expect(answer.json["requestId"]?.string == "mine")
+    }
+
+    @Test func `a batch that takes too long ends between two rows`() throws {
+        let host = try LiveHost(endpoints: ["e": Self.endpoint])
+        try host.deploy("area", "thirty_lines")
+        try NamedLimit.set("deadline=1ms", in: &host.configuration.limits)
+        try host.start()
+        let rows = (0..<50_000).map { "[\($0),{\"width\":1,\"height\":1}]" }.joined(separator: ",")
+        let client = try host.client()
+        let answer = try client.call("POST", "/v1/area/latest", body: "{\"data\": [\(rows)]}")
+        #expect(answer.status == 408 && answer.json["code"]?.string == "deadline_exceeded")
+        #expect(answer.json["error"]?.string?.contains("of 50000 rows; send fewer") == true)
     }
 
     @Test(arguments: [

@@ -71,6 +71,26 @@ struct StartTests {
         #expect(throws: StartFailure.self) { try host.start() }
     }
 
+    @Test func `when neither the files nor the revision can be served, both are told`() throws {
+        let host = try LiveHost(
+            endpoints: [
+                "e": "schemaVersion: 1\nbackends: {a: {deployment: {name: area, version: 1}}}\n"
+            ]
+        )
+        try host.deploy("area", "thirty_lines")
+        try host.start()
+        #expect(host.stop())
+        try Directory.removeAll("\(host.configuration.deployments)/main/area/1")
+        try host.folder.write("endpoints/bad.yaml", "schemaVersion: 1\nbakends: {}\n")
+        let failure = try #require(throws: StartFailure.self) { try host.start() }
+        for sentence in [
+            "bad.yaml:2:1: error: unknown key 'bakends'", "e.yaml:2:",
+            "revision 1 cannot be served either:",
+        ] {
+            #expect(failure.description.contains(sentence), "\(failure)")
+        }
+    }
+
     @Test(arguments: ["999\n", "", "x", "99999999999999999999\n"])
     func `a current revision that cannot be read is told, and the files make the next`(
         current: String

@@ -1,5 +1,11 @@
 import CAllocationCount
 
+/// What a build is watched by.
+package enum Sanitizers {
+    /// Whether ThreadSanitizer watches: its own files do not fit under a small limit of files.
+    package static var watchThreads: Bool { is_thread_sanitized() }
+}
+
 /// Counts heap allocations of the calling thread, those of plugins that it calls included.
 package enum AllocationCount {
     /// Runs `body` a few times to let it warm up, then `calls` times; how many allocations those

@@ -7,4 +7,7 @@
 // How many allocations the calling thread has made; -1 where they cannot be counted (sanitizers
 // stand in the same place).
 int64_t allocation_count(void);
+
+// Whether this build runs under ThreadSanitizer, whose own files a small limit of files breaks.
+bool is_thread_sanitized(void);
 #endif
