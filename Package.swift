@@ -86,8 +86,11 @@ targets += swiftPlugins.map { name, path in
     )
 }
 
-/// Models in C and C++: the samples, which show two symbols and nothing else. The linker is called
-/// through Swift's driver; told so, it leaves Swift's runtime out.
+/// The linker is called through Swift's driver; told so, it leaves Swift's runtime out, and the
+/// start-up code that would tell the host's runtime of a library that has no Swift in it.
+let withoutSwift = ["-static-stdlib", "-nostartfiles"]
+
+/// Models in C and C++: the samples, which show two symbols and nothing else.
 let cSamples = [
     "echo": "Plugins/echo",
     "fraud_detection_v1": "Plugins/fraud_detection/v1",
@@ -102,7 +105,7 @@ targets += cSamples.map { name, path in
         cSettings: [.unsafeFlags(["-fvisibility=hidden"])],
         linkerSettings: [
             .linkedLibrary("m"),
-            .unsafeFlags(["-static-stdlib", "-nostartfiles"] + twoSymbols),
+            .unsafeFlags(withoutSwift + twoSymbols),
         ]
     )
 }
@@ -125,7 +128,13 @@ let cPlugins = [
     "misfit_results": "Tests/Misfits/results",
 ]
 targets += cPlugins.map { name, path in
-    .target(name: name, dependencies: ["CModelABI"], path: path, publicHeadersPath: ".")
+    .target(
+        name: name,
+        dependencies: ["CModelABI"],
+        path: path,
+        publicHeadersPath: ".",
+        linkerSettings: [.unsafeFlags(withoutSwift)]
+    )
 }
 
 /// Test targets, and what each imports beside the test support.

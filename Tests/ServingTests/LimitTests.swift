@@ -93,6 +93,7 @@ struct LimitTests {
             for client in clients { #expect(try ask(client) == 200) }
             let third = try host.client()
             #expect(throws: ClientError.self) { try ask(third) }
+            withExtendedLifetime(clients) {}
         }
         // Both are closed now, which the host finds out in a moment.
         let isBack = eventually { (try? ask(try host.client())) == 200 }
