@@ -123,6 +123,7 @@ let cPlugins = [
     "misfit_exit_in_create": "Tests/Misfits/exit_in_create",
     "misfit_crash_in_example": "Tests/Misfits/crash_in_example",
     "misfit_wrong_example": "Tests/Misfits/wrong_example",
+    "misfit_serial": "Tests/Misfits/serial",
     "misfit_prints_done": "Tests/Misfits/prints_done",
     "misfit_hang_in_create": "Tests/Misfits/hang_in_create",
     "misfit_results": "Tests/Misfits/results",

@@ -72,12 +72,8 @@ package final class DeploymentLoader {
             try probeOnce(copy.path, manifest, source, resources)
             let plugin = try image(manifest.pluginHash, copy, shownAs: "\(source)/plugin.so")
             let description = try ModelDescription(json: plugin.description)
-            guard description.threading == .concurrent, description.execution == .inline else {
-                throw DeploymentError(
-                    "\(source): found a model with threading '\(description.threading.rawValue)' "
-                        + "and execution '\(description.execution.rawValue)'; this release runs "
-                        + "'concurrent' models 'inline'; make it safe for several threads at once"
-                )
+            if let reason = description.reasonNotToRun {
+                throw DeploymentError("\(source): found \(reason)")
             }
             let log = self.log
             let instance = try ModelInstance(

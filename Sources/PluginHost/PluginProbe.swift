@@ -145,7 +145,7 @@ package struct PluginProbe: Sendable {
         PluginError(
             file: request.shownAs,
             found: found,
-            wanted: "a build that can be opened, created and destroyed",
+            wanted: "a build that can be opened, created, asked and destroyed",
             advice: advice
         )
     }
@@ -193,8 +193,8 @@ package struct PluginProbe: Sendable {
             let fault = PluginError(
                 file: shownAs,
                 found: "\(error)",
-                wanted: "a model that answers its own examples",
-                advice: "correct the model or the examples in what it says of itself"
+                wanted: "a model that this host runs and that answers its own examples",
+                advice: "correct the model, or what it says of itself"
             )
             StandardStream.errors(fault.encoded)
             return 1

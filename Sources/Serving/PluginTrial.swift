@@ -12,6 +12,7 @@ package enum PluginTrial {
     /// call gets; without data asks it all its examples, and throws for one that fails.
     package static func ask(_ instance: ModelInstance, data: String?) throws -> [UInt8]? {
         let description = try ModelDescription(json: instance.plugin.description)
+        if let reason = description.reasonNotToRun { throw TrialError(description: reason) }
         if let data { return answer(instance, description, data).body }
         for example in description.examples {
             if let failure = answer(instance, description, example.text).failure {
@@ -75,7 +76,7 @@ package enum PluginTrial {
     }
 }
 
-/// Which example a model cannot answer.
+/// Why a model cannot be run, or which example it cannot answer.
 private struct TrialError: Error, CustomStringConvertible {
     let description: String
 }

@@ -144,6 +144,13 @@ package final class ServingSnapshot: Sendable {
         let loaded = deployments.filter {
             $0.reference.name == name && $0.reference.branch == branch
         }
+        if loaded.isEmpty, endpoints.contains(where: { $0.endpoint.name == name }) {
+            return Failure(
+                .deploymentNotFound,
+                "'\(name)' is an endpoint, which has no versions: leave '\(version)' out, or name "
+                    + "a deployment"
+            )
+        }
         guard !loaded.isEmpty else {
             return Failure(
                 .deploymentNotFound,
@@ -158,7 +165,8 @@ package final class ServingSnapshot: Sendable {
         return Failure(
             .versionNotLoaded,
             "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are \(versions)"
-                + "; 'switchyard alias set \(argument) ALIAS VERSION' names one to be loaded"
+                + "; 'switchyard alias set \(argument) ALIAS VERSION' names one to be loaded when "
+                + "the host starts again"
         )
     }
 

@@ -11,7 +11,7 @@ extension Command {
         text: """
             Checks the file, tries it in a process of its own, and stores it with its resources
             and settings as the next version of the deployment. A build that equals the newest
-            version is not stored again. A running host does not change until it is told to.
+            version is not stored again. A running host takes it when it is started again.
             """,
         options: folders + [
             Option("branch", value: "NAME", "branch of the deployment (default: main)"),

@@ -64,8 +64,15 @@ extension Command {
     /// Checked JSON text.
     private static func json(_ text: String) throws(UsageError) -> String {
         do {
-            _ = try JSONValue(parsing: Array(text.utf8))
+            let value = try JSONValue(parsing: Array(text.utf8))
+            if let members = value.object, members.count == 1, members[0].name == "data" {
+                throw UsageError(
+                    "DATA is what stands behind \"data\" in a request: leave '{\"data\": …}' out"
+                )
+            }
             return text
+        } catch let error as UsageError {
+            throw error
         } catch {
             throw UsageError("the data is not JSON: \(error); put it in single quotes")
         }

@@ -126,6 +126,10 @@ struct BadPluginTests {
         ("misfit_crash_in_constructor", "was ended by signal 6 (Aborted) while it was opened"),
         ("misfit_exit_in_constructor", "a build that ended its process (exited with status "),
         ("misfit_crash_in_create", "was ended by signal 4 (Illegal instruction) in create()"),
+        (
+            "misfit_serial",
+            "a model with threading 'serial' and execution 'inline'; this release runs"
+        ),
         ("misfit_prints_done", "a build that ended its process (exited with status "),
         ("misfit_exit_in_create", "in create(); wanted a build that"),
         ("misfit_crash_in_example", "was ended by signal 6 (Aborted) in predict()"),
@@ -176,8 +180,8 @@ struct BadPluginTests {
         #expect(host.stop() == .exited(0))
     }
 
-    /// The full run has other mutations each time: thirty hosts with fifty of them each. Machine code
-    /// that is damaged may go wrong only now and then, in a host and not in its probes; how rare
+    /// The full run has other mutations each time: thirty hosts with fifty of them each. Machine
+    /// code that is damaged may go wrong only now and then, in a host and not in its probes; how rare
     /// that is, the full run bounds.
     @Test func `mutations of a good plugin are refused or work, and the host lives`() throws {
         let good = try good()

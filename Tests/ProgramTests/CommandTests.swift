@@ -49,6 +49,7 @@ struct CommandTests {
         (["assign", "../x", "--subject", "1"], "'../x' is no name for an endpoint"),
         (["assign", "x", "--subject", ""], "wanted a text of 1 to 1024 bytes"),
         (["predict", "x"], "wanted a name and the data"), (["predict", "x", "{"], "is not JSON"),
+        (["predict", "x", #"{"data": 1}"#], "leave '{\"data\": …}' out"),
         (["predict", "a b", "1"], "'a b' is no name"),
         (["predict", "x", "1", "--host", "here"], "'--host here': wanted 127.0.0.1:8080"),
         (["predict", "x", "--examples", "--count", "0"], "wanted a number from 1 to"),

@@ -182,7 +182,7 @@ struct CallTests {
         ("/v1/area/2", "version_not_loaded", "the version '2' of main/area is not loaded"),
         ("/v1/area/prod", "version_not_loaded", "'switchyard alias set area ALIAS VERSION'"),
         ("/v1/area/bob/latest", "deployment_not_found", "there is no deployment 'bob/area'"),
-        ("/v1/sticky/3", "deployment_not_found", "there is no deployment 'main/sticky'"),
+        ("/v1/sticky/3", "deployment_not_found", "'sticky' is an endpoint, which has no versions"),
         ("/v1/aera", "endpoint_not_found", "did you mean 'area'?"),
         ("/v1/%2e%2e/%2e%2e/etc", "deployment_not_found", "there is no deployment"),
         ("/v1/%252e%252e", "endpoint_not_found", "'%2e%2e'"),
