@@ -181,8 +181,8 @@ struct BadPluginTests {
     }
 
     /// The full run has other mutations each time: thirty hosts with fifty of them each. Machine
-    /// code that is damaged may go wrong only now and then, in a host and not in its probes; how rare
-    /// that is, the full run bounds.
+    /// code that is damaged may go wrong only now and then, in a host and not in its probes; how
+    /// rare that is, the full run bounds.
     @Test func `mutations of a good plugin are refused or work, and the host lives`() throws {
         let good = try good()
         let seed = Storm.isFull ? UInt64.random(in: .min ... .max) : 20_261_121
