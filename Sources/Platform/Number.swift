@@ -15,9 +15,4 @@ package enum NumberText {
         )
         return whole ? number : nil
     }
-
-    /// The natural logarithm of the C library.
-    package static func logarithm(_ number: Double) -> Double {
-        clinux_log(number)
-    }
 }

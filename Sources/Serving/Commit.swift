@@ -128,12 +128,8 @@ package final class Committer {
         for version in revision.versions
         where !resolved.contains(where: { $0.version.reference == version.reference }) {
             do {
-                resolved.append(
-                    Resolved(
-                        version: version,
-                        loaded: try loadPinned(version.reference, revision.versions)
-                    )
-                )
+                let loaded = try loadPinned(version.reference, revision.versions)
+                resolved.append(Resolved(version.reference, loaded))
             } catch {
                 warn(version.reference, "\(error)")
             }
@@ -146,11 +142,6 @@ package final class Committer {
     private struct Resolved {
         let version: Revision.ResolvedVersion
         let loaded: LoadedVersion
-
-        init(version: Revision.ResolvedVersion, loaded: LoadedVersion) {
-            self.version = version
-            self.loaded = loaded
-        }
 
         init(_ reference: DeploymentReference, _ loaded: LoadedVersion) {
             self.loaded = loaded

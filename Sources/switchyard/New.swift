@@ -106,7 +106,8 @@ enum Template: String {
             ["Bytes", "CModelABI", "CModelTag", "JSON", "ModelPlugin"].map {
                 ("Sources/\($0)", "SDK/\($0)")
             } + [("Plugins/plugin.map", "plugin.map")]
-        case .c, .cpp: [("Sources/CModelABI/include/model_plugin.h", "model_plugin.h")]
+        case .c: [("Sources/CModelABI/include/model_plugin.h", "model_plugin.h")]
+        case .cpp: Template.c.parts + [("\(Self.folder)/c/test.sh", "test.sh")]
         }
     }
 

@@ -36,7 +36,7 @@ struct StormTests {
                 arm: arm,
                 subject: Array(String(subject).utf8)
             )
-            let score = -NumberText.logarithm(fraction) / weight
+            let score = -Assigner.logarithm(fraction) / weight
             if score < best.score { best = (score, arm) }
         }
         return best.arm
