@@ -112,6 +112,8 @@ targets += cSamples.map { name, path in
 
 /// Plugins in C for the tests: one that is right, and those that each do one thing wrong.
 let cPlugins = [
+    "batch_model": "Tests/Fixtures/batch_model",
+    "slow_model": "Tests/Fixtures/slow_model",
     "thirty_lines": "Tests/Fixtures/thirty_lines",
     "misfit_no_tag": "Tests/Misfits/no_tag",
     "misfit_newer_major": "Tests/Misfits/newer_major",
@@ -151,7 +153,7 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
     ("PluginHostTests", ["Bytes", "JSON", "Platform", "PluginHost"]),
     ("SampleTests", ["Bytes", "Endpoints", "JSON", "Platform", "PluginHost"]),
     ("SurfacesTests", ["Endpoints", "HTTP", "JSON", "Surfaces"]),
-    ("DeploymentsTests", ["Deployments", "Logging", "Platform", "PluginHost", "YAML"]),
+    ("DeploymentsTests", ["Deployments", "Endpoints", "Logging", "Platform", "PluginHost", "YAML"]),
     (
         "ServingTests",
         [

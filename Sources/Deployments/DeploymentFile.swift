@@ -5,32 +5,35 @@ import Endpoints
 import Platform
 import YAML
 
-/// The movable names of a deployment's versions.
+/// The movable names of a deployment's versions, and how its calls run.
 package struct DeploymentFile: Equatable, Sendable {
     /// The number that each alias stands for.
     package let aliases: [String: Int]
+    /// Where and how its calls run.
+    package let execution: ExecutionSettings
 
-    /// Reads a deployment's file; a missing one has no aliases.
+    /// Reads a deployment's file; a missing one says nothing.
     package init(path: String) throws(DeploymentError) {
         let text: [UInt8]
         do {
             text = try File.read(path, limit: YAMLParser.bytesMaximum)
         } catch  where error.isNotFound {
-            aliases = [:]
+            self = DeploymentFile()
             return
         } catch {
             throw DeploymentError("\(error)")
         }
         do {
-            aliases = try DeploymentFile.read(text)
+            self = try DeploymentFile(parsing: text)
         } catch {
             throw DeploymentError(error.rendered(file: path, text: text))
         }
     }
 
-    /// A file with these aliases.
-    init(aliases: [String: Int]) {
+    /// A file that says this.
+    init(aliases: [String: Int] = [:], execution: ExecutionSettings = ExecutionSettings()) {
         self.aliases = aliases
+        self.execution = execution
     }
 
     /// The text of `deployment.yaml`.
@@ -40,19 +43,20 @@ package struct DeploymentFile: Equatable, Sendable {
             aliases.isEmpty ? "aliases: {}" : "aliases:",
         ]
         lines += aliases.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)" }
+        lines += execution.lines
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private static func read(_ text: [UInt8]) throws(YAMLError) -> [String: Int] {
+    init(parsing text: [UInt8]) throws(YAMLError) {
         let root = try YAMLParser.parse(text)
         guard let pairs = root.pairs else {
             throw YAMLError(root.mark, "found \(root.kindInWords); wanted a mapping")
         }
-        for pair in pairs where !["schemaVersion", "aliases"].contains(pair.key) {
+        for pair in pairs where !["schemaVersion", "aliases", "execution"].contains(pair.key) {
             throw YAMLError(
                 pair.keyMark,
                 "unknown key '\(pair.key)'",
-                hint: "a deployment has: schemaVersion, aliases"
+                hint: "a deployment has: schemaVersion, aliases, execution"
             )
         }
         guard root["schemaVersion"]?.content == .scalar("1", isPlain: true) else {
@@ -62,6 +66,15 @@ package struct DeploymentFile: Equatable, Sendable {
                 hint: "write 'schemaVersion: 1'"
             )
         }
+        if let node = root["execution"] {
+            execution = try ExecutionSettings(node)
+        } else {
+            execution = ExecutionSettings()
+        }
+        aliases = try DeploymentFile.aliases(in: root)
+    }
+
+    private static func aliases(in root: YAMLNode) throws(YAMLError) -> [String: Int] {
         var aliases: [String: Int] = [:]
         let node = root["aliases"]
         guard let pairs = node.map({ $0.pairs }) ?? [] else {
@@ -141,9 +154,10 @@ extension DeploymentStore {
         do {
             let lock = try File.open(folder(deployment), access: .read)
             try File.waitForLock(lock)
-            var aliases = try file(deployment).aliases
+            let old = try file(deployment)
+            var aliases = old.aliases
             let result = try body(&aliases)
-            let text = DeploymentFile(aliases: aliases).text
+            let text = DeploymentFile(aliases: aliases, execution: old.execution).text
             try File.writeAtomically(path(deployment), Array(text.utf8))
             _ = consume lock
             return result

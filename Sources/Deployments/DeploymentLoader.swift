@@ -10,6 +10,7 @@
 import Bytes
 import Digest
 package import Endpoints
+package import JSON
 package import Logging
 import Platform
 package import PluginHost
@@ -25,19 +26,27 @@ package final class LoadedVersion: Sendable {
     /// How requests become the model's inputs.
     package let binding: InputBinding
     package let instance: ModelInstance
+    /// Where and how its calls run.
+    package let execution: Execution
+    /// The `data` of requests that it must answer before it is ready.
+    package let examples: [JSONValue]
 
     package init(
         deployment: DeploymentName,
         number: Int,
         pluginHash: String,
         description: ModelDescription,
-        instance: ModelInstance
+        instance: ModelInstance,
+        execution: Execution,
+        examples: [JSONValue]
     ) {
         self.deployment = deployment
         self.number = number
         self.pluginHash = pluginHash
         self.description = description
         self.instance = instance
+        self.execution = execution
+        self.examples = examples
         binding = InputBinding(description.inputs)
     }
 }
@@ -49,13 +58,29 @@ package final class DeploymentLoader {
     private let copies: String
     private let probe: PluginProbe
     private let log: EventLog
+    private let poolThreads: Int
     private var images: [String: Plugin] = [:]
 
-    package init(store: DeploymentStore, copies: String, probe: PluginProbe, log: EventLog) {
+    /// A loader.
+    ///
+    /// - Parameters:
+    ///   - store: where versions are.
+    ///   - copies: the folder of private copies.
+    ///   - probe: what tries unknown builds.
+    ///   - log: where the models' log lines go.
+    ///   - poolThreads: threads of a pool that nobody says a number for.
+    package init(
+        store: DeploymentStore,
+        copies: String,
+        probe: PluginProbe,
+        log: EventLog,
+        poolThreads: Int = CurrentProcess.processors
+    ) {
         self.store = store
         self.copies = copies
         self.probe = probe
         self.log = log
+        self.poolThreads = poolThreads
     }
 
     /// Makes a stored version live.
@@ -72,9 +97,7 @@ package final class DeploymentLoader {
             try probeOnce(copy.path, manifest, source, resources)
             let plugin = try image(manifest.pluginHash, copy, shownAs: "\(source)/plugin.so")
             let description = try ModelDescription(json: plugin.description)
-            if let reason = description.reasonNotToRun {
-                throw DeploymentError("\(source): found \(reason)")
-            }
+            let execution = try execution(description, deployment, source)
             let log = self.log
             let instance = try ModelInstance(
                 plugin: plugin,
@@ -96,7 +119,9 @@ package final class DeploymentLoader {
                 number: number,
                 pluginHash: manifest.pluginHash,
                 description: description,
-                instance: instance
+                instance: instance,
+                execution: execution,
+                examples: description.examples + (try Self.examples(manifest))
             )
         } catch let error as DeploymentError {
             throw error
@@ -105,6 +130,28 @@ package final class DeploymentLoader {
         } catch {
             throw DeploymentError("\(error)")
         }
+    }
+
+    private func execution(
+        _ description: ModelDescription,
+        _ deployment: DeploymentName,
+        _ source: String
+    ) throws(DeploymentError) -> Execution {
+        let settings = try store.file(deployment).execution
+        do {
+            return try Execution(description, settings, threads: poolThreads)
+        } catch {
+            throw DeploymentError("\(source): \(error)")
+        }
+    }
+
+    /// The examples that a version was deployed with.
+    private static func examples(_ manifest: Manifest) throws(DeploymentError) -> [JSONValue] {
+        let value = try? JSONValue(parsing: Array(manifest.examples.utf8))
+        guard let list = value?.array else {
+            throw DeploymentError("the manifest's 'examples' are no list; deploy the build again")
+        }
+        return list
     }
 
     /// A copy of a plugin that nobody else can change, and the bytes that lie in it.
@@ -169,6 +216,7 @@ package final class DeploymentLoader {
     ) throws {
         var key = SHA256()
         key.update("\(manifest.pluginHash)\n\(manifest.settings)\n\(resources)")
+        key.update("\n\(manifest.examples)")
         let marker = "\(copies)/\(key.finishText()).probed"
         if File.exists(marker) { return }
         _ = try probe.run(
@@ -178,7 +226,8 @@ package final class DeploymentLoader {
                 name: manifest.name,
                 version: manifest.version,
                 settings: manifest.settings,
-                resources: resources
+                resources: resources,
+                examples: manifest.examples
             )
         )
         try File.writeAtomically(marker, [], mode: 0o600)

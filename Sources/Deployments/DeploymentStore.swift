@@ -37,6 +37,8 @@ package struct DeployRequest: Sendable {
     package let resources: String?
     /// JSON text.
     package let settings: String
+    /// JSON text: a list of the `data` of requests that the model is warmed up with.
+    package let examples: String
 
     /// Bytes of settings: they are handed over on a command line.
     package static let settingsBytesMaximum = 64 * 1024
@@ -45,12 +47,14 @@ package struct DeployRequest: Sendable {
         deployment: DeploymentName,
         plugin: String,
         resources: String?,
-        settings: String
+        settings: String,
+        examples: String = "[]"
     ) {
         self.deployment = deployment
         self.plugin = plugin
         self.resources = resources
         self.settings = settings
+        self.examples = examples
     }
 }
 
@@ -161,7 +165,8 @@ package struct DeploymentStore: Sendable {
                 name: deployment.name,
                 version: version,
                 settings: manifest.settings,
-                resources: hasResources ? "\(path)/resources" : ""
+                resources: hasResources ? "\(path)/resources" : "",
+                examples: manifest.examples
             )
         )
         return try ModelDescription(json: outcome.description)
@@ -172,7 +177,7 @@ package struct DeploymentStore: Sendable {
     /// What deploying came to.
     package struct Published: Equatable, Sendable {
         package let version: Int
-        /// False: the newest version has the same files and settings, and stays the newest.
+        /// False: the newest version has the same files, settings and examples, and remains.
         package let isNew: Bool
         package let pluginHash: String
     }
@@ -213,7 +218,8 @@ package struct DeploymentStore: Sendable {
         files.sort { $0.path < $1.path }
         let newest = try versions(request.deployment).last
         if let newest, let old = try? manifest(request.deployment, newest), old.files == files,
-            Array(old.settings.utf8) == Array(request.settings.utf8)
+            Array(old.settings.utf8) == Array(request.settings.utf8),
+            Array(old.examples.utf8) == Array(request.examples.utf8)
         {
             return Published(version: newest, isNew: false, pluginHash: old.pluginHash)
         }
@@ -238,7 +244,8 @@ package struct DeploymentStore: Sendable {
                     name: request.deployment.name,
                     version: version,
                     settings: request.settings,
-                    resources: resources
+                    resources: resources,
+                    examples: request.examples
                 )
             )
             _ = try ModelDescription(json: outcome.description)
@@ -267,6 +274,7 @@ package struct DeploymentStore: Sendable {
                 abi: "\(tag.major).\(tag.minor)",
                 build: tag.build,
                 settings: request.settings,
+                examples: request.examples,
                 files: files
             )
             let text = Array(manifest.text.utf8)

@@ -33,6 +33,9 @@ package struct Manifest: Equatable, Sendable {
     package let build: String
     /// JSON text; `{}` when there are none.
     package let settings: String
+    /// JSON text: a list of the `data` of requests that the model is warmed up with, beside its own
+    /// examples.
+    package let examples: String
     /// Sorted by path.
     package let files: [File]
 
@@ -44,6 +47,7 @@ package struct Manifest: Equatable, Sendable {
         abi: String,
         build: String,
         settings: String,
+        examples: String = "[]",
         files: [File]
     ) {
         self.branch = branch
@@ -53,6 +57,7 @@ package struct Manifest: Equatable, Sendable {
         self.abi = abi
         self.build = build
         self.settings = settings
+        self.examples = examples
         self.files = files
     }
 
@@ -74,6 +79,7 @@ package struct Manifest: Equatable, Sendable {
             "abi: \(quoted(abi))",
             "build: \(quoted(build))",
             "settings: \(quoted(settings))",
+            "examples: \(quoted(examples))",
             "files:",
         ]
         for file in files {
@@ -110,6 +116,7 @@ package struct Manifest: Equatable, Sendable {
         abi = try scalar("abi", in: root)
         build = try scalar("build", in: root)
         settings = try scalar("settings", in: root)
+        examples = root["examples"]?.scalar ?? "[]"
         guard case .sequence(let nodes) = root["files"]?.content else {
             throw YAMLError(root.mark, "the manifest has no list 'files'")
         }

@@ -74,14 +74,6 @@ package struct ModelDescription: Equatable, Sendable {
         self.inputs = inputs
     }
 
-    /// Why this release does not run the model, as the rest of a sentence; nil when it does.
-    package var reasonNotToRun: String? {
-        if threading == .concurrent, execution == .inline { return nil }
-        return "a model with threading '\(threading.rawValue)' and execution "
-            + "'\(execution.rawValue)'; this release runs 'concurrent' models 'inline': make it "
-            + "safe for several threads at once and say so in describe()"
-    }
-
     private static func word<Word>(
         _ value: JSONValue,
         _ name: String,

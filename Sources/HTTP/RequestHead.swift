@@ -31,6 +31,10 @@ package struct RequestHead: Equatable, Sendable {
     package var requestID: Range<Int>?
     /// Where the value of `X-Switchyard-Force-Backend` stands.
     package var forcedBackend: Range<Int>?
+    /// Nanoseconds that the client waits, from `X-Request-Timeout-Ms`.
+    package var timeoutNanoseconds: UInt64?
     /// Where the body begins.
     package var length = 0
+
+    package init() {}
 }

@@ -272,6 +272,8 @@ private struct HeadReader {
                 )
             }
             head.framing = .chunked
+        case 20 where matches(text, name, "x-request-timeout-ms"):
+            try takeTimeout(text, value)
         case 26 where matches(text, name, "x-switchyard-force-backend"):
             guard head.forcedBackend == nil else {
                 throw HTTPFault(.badRequest, "X-Switchyard-Force-Backend stands twice")
@@ -302,6 +304,21 @@ private struct HeadReader {
             number = product + Int(text[index] - 48)
         }
         head.framing = .length(number)
+    }
+
+    private mutating func takeTimeout(_ text: Span<UInt8>, _ value: Range<Int>) throws(HTTPFault) {
+        var number: UInt64 = 0
+        // Beyond twelve digits nobody waits: that is thirty years.
+        for index in value.prefix(12) where isDigit(text[index]) {
+            number = number * 10 + UInt64(text[index] - 48)
+        }
+        guard number > 0, value.allSatisfy({ isDigit(text[$0]) }) else {
+            throw HTTPFault(
+                .badRequest,
+                "X-Request-Timeout-Ms is no whole number of milliseconds above 0"
+            )
+        }
+        head.timeoutNanoseconds = number * 1_000_000
     }
 
     private mutating func takeConnection(_ text: Span<UInt8>, _ value: Range<Int>) {

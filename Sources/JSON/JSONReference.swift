@@ -36,6 +36,12 @@ public struct JSONReference: Sendable, BitwiseCopyable {
         self.end = end
     }
 
+    /// The same in a text that has so many bytes more before it.
+    @inlinable
+    public func moved(by bytes: Int) -> JSONReference {
+        JSONReference(kind: kind, flag: flag, start: start + bytes, end: end + bytes)
+    }
+
     /// A reference to nothing.
     public static let absent = JSONReference(kind: .absent, flag: false, start: 0, end: 0)
 }

@@ -12,6 +12,8 @@ package struct Interest: OptionSet, Sendable {
     package static let readable = Interest(rawValue: UInt32(CLINUX_READABLE))
     /// Bytes can be given.
     package static let writable = Interest(rawValue: UInt32(CLINUX_WRITABLE))
+    /// The peer has finished sending, whatever of it lies unread.
+    package static let peerClosed = Interest(rawValue: UInt32(CLINUX_PEER_CLOSED))
     /// An error is pending, or the connection is gone; always reported, never asked for.
     package static let broken = Interest(
         rawValue: UInt32(CLINUX_ERROR) | UInt32(CLINUX_HANGUP)

@@ -60,6 +60,18 @@ package struct Thread: ~Copyable {
     }
 }
 
+/// The thread that calls.
+package enum CurrentThread {
+    /// Lets other threads have the processor first. Calls `setpriority(2)`; what the kernel refuses
+    /// changes nothing.
+    package static func giveWay(steps: Int) {
+        _ = clinux_give_way(CInt(steps))
+    }
+
+    /// Nanoseconds that it was ready to run and had no processor; 0 where the kernel does not say.
+    package static var delayNanoseconds: UInt64 { clinux_thread_delay() }
+}
+
 /// A value that threads share, behind a lock.
 ///
 /// Not on the path of a request: loops take it only to receive a job or a new snapshot.
@@ -112,8 +124,23 @@ package final class Guarded<Value: ~Copyable>: @unchecked Sendable {
         return body(&value)
     }
 
+    /// Waits until `body` returns something; it is asked at once, and again whenever one is woken.
+    package func wait<R>(until body: (inout Value) -> R?) -> R {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        while true {
+            if let result = body(&value) { return result }
+            unsafe pthread_cond_wait(condition, mutex)
+        }
+    }
+
     /// Wakes those who wait.
     package func notify() {
         unsafe pthread_cond_broadcast(condition)
+    }
+
+    /// Wakes one of those who wait.
+    package func notifyOne() {
+        unsafe pthread_cond_signal(condition)
     }
 }

@@ -80,7 +80,7 @@ package final class CallFrame {
     /// Turns references into the values of the contract. `text` stays in place during the call.
     ///
     /// Returns the place of a number that is beyond what a double holds, or nil when all is well.
-    func fill(_ references: [JSONReference], _ text: UnsafeRawBufferPointer) -> Int? {
+    func fill(_ references: Span<JSONReference>, _ text: UnsafeRawBufferPointer) -> Int? {
         if references.count > valueCapacity {
             unsafe values.deallocate()
             valueCapacity = references.count * 2
@@ -123,7 +123,7 @@ package final class CallFrame {
     }
 
     /// Makes room for the strings that have to be unescaped: never longer than their text.
-    private func makeScratch(for references: [JSONReference]) {
+    private func makeScratch(for references: Span<JSONReference>) {
         var needed = 0
         for index in references.indices
         where references[index].kind == .string && references[index].flag {

@@ -105,12 +105,14 @@ package final class ModelInstance: @unchecked Sendable {
     ///   - text: the request's body; stays in place during the call.
     ///   - requestID: the request's id.
     ///   - deadline: monotonic nanoseconds; 0: none.
+    ///   - cancellation: what tells the model that nobody waits any more; nil: only the deadline.
     ///   - frame: the caller's own.
     package func predict(
-        _ values: [JSONReference],
+        _ values: Span<JSONReference>,
         in text: Span<UInt8>,
         requestID: Span<UInt8>,
         deadline: UInt64,
+        cancellation: Cancellation? = nil,
         frame: CallFrame
     ) -> PredictionEnd {
         var writer = unsafe frame.makeWriter()
@@ -119,21 +121,94 @@ package final class ModelInstance: @unchecked Sendable {
             unsafe requestID.withUnsafeBytes { id in
                 beyond = unsafe frame.fill(values, bytes)
                 guard beyond == nil else { return MODEL_INVALID_INPUT }
-                var call = unsafe model_call(
-                    size: UInt32(MemoryLayout<model_call>.size),
-                    value_count: UInt32(values.count),
-                    values: frame.values,
-                    request_id: id.baseAddress?.assumingMemoryBound(to: CChar.self),
-                    request_id_length: id.count,
-                    deadline_ns: deadline,
-                    cancelled: { _ in false }
-                )
-                return unsafe plugin.table.predict?(instance, &call, &writer) ?? MODEL_INTERNAL
+                return withExtendedLifetime(cancellation) {
+                    var call = unsafe HostCall(frame, values.count, id, deadline, cancellation)
+                    return unsafe withUnsafePointer(to: &call) { call in
+                        unsafe plugin.table.predict?(instance, HostCall.contract(call), &writer)
+                            ?? MODEL_INTERNAL
+                    }
+                }
             }
         }
         if let beyond {
             return .unreadable(beyond)
         }
+        return Self.end(code, frame)
+    }
+
+    /// Whether the model takes several rows at once.
+    package var takesBatches: Bool { unsafe plugin.table.predict_batch != nil }
+
+    /// Scores several rows at once; the result of row `i` is in frame `i` afterwards.
+    ///
+    /// - Parameters:
+    ///   - rows: what is asked; at most as many as there are frames.
+    ///   - values: the inputs of all rows, as places in `text`.
+    ///   - text: what the rows' places are in; stays in place during the call.
+    ///   - frames: the caller's own, one a row.
+    package func predict(
+        _ rows: [BatchRow],
+        of values: Span<JSONReference>,
+        in text: Span<UInt8>,
+        frames: [CallFrame]
+    ) -> [PredictionEnd] {
+        precondition(rows.count <= frames.count, "a frame for every row")
+        var ends = [PredictionEnd](repeating: .failed(.internalError, ""), count: rows.count)
+        var asked: [Int] = []
+        unsafe text.withUnsafeBytes { bytes in
+            var writers: [model_writer] = unsafe []
+            var calls: [HostCall] = unsafe []
+            for index in rows.indices {
+                let (row, frame) = (rows[index], frames[index])
+                let writer = unsafe frame.makeWriter()
+                if let beyond = unsafe frame.fill(values.extracting(row.values), bytes) {
+                    ends[index] = .unreadable(beyond)
+                    continue
+                }
+                let id = unsafe UnsafeRawBufferPointer(rebasing: bytes[row.requestID])
+                asked.append(index)
+                unsafe writers.append(writer)
+                unsafe calls.append(
+                    HostCall(frame, row.values.count, id, row.deadline, row.cancellation)
+                )
+            }
+            let codes = unsafe askTogether(&calls, &writers)
+            for (place, index) in asked.enumerated() {
+                ends[index] = Self.end(codes[place], frames[index])
+            }
+        }
+        return ends
+    }
+
+    private func askTogether(
+        _ calls: inout [HostCall],
+        _ writers: inout [model_writer]
+    ) -> [model_status] {
+        let count = unsafe calls.count
+        var statuses = [model_status](repeating: MODEL_INTERNAL, count: count)
+        guard count > 0 else { return statuses }
+        unsafe calls.withUnsafeBufferPointer { calls in
+            unsafe writers.withUnsafeMutableBufferPointer { writers in
+                guard let firstCall = calls.baseAddress, let firstWriter = writers.baseAddress
+                else { return }
+                let callPlaces = unsafe (0..<count).map { unsafe HostCall.contract(firstCall + $0) }
+                let writerPlaces = unsafe (0..<count).map {
+                    unsafe Optional(firstWriter + $0)
+                }
+                unsafe plugin.table.predict_batch?(
+                    instance,
+                    callPlaces,
+                    writerPlaces,
+                    &statuses,
+                    count
+                )
+            }
+        }
+        return statuses
+    }
+
+    /// How a row ended whose model has returned this.
+    private static func end(_ code: model_status, _ frame: CallFrame) -> PredictionEnd {
         let status = ModelStatus(rawValue: Int32(bitPattern: code.rawValue)) ?? .internalError
         guard status == .ok else {
             let message = frame.message.isEmpty ? "the model gave no reason" : frame.message

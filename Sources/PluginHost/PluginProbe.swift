@@ -17,6 +17,9 @@ package struct ProbeRequest: Equatable, Sendable {
     package let version: Int
     package let settings: String
     package let resources: String
+    /// JSON text: a list of the `data` of requests that the model is asked with beside its own
+    /// examples.
+    package let examples: String
     /// The `data` of a request that the model is asked with, as JSON; nil: it is not asked.
     package let data: String?
 
@@ -27,6 +30,7 @@ package struct ProbeRequest: Equatable, Sendable {
         version: Int,
         settings: String,
         resources: String,
+        examples: String = "[]",
         data: String? = nil
     ) {
         self.file = file
@@ -35,6 +39,7 @@ package struct ProbeRequest: Equatable, Sendable {
         self.version = version
         self.settings = settings
         self.resources = resources
+        self.examples = examples
         self.data = data
     }
 }
@@ -91,6 +96,7 @@ package struct PluginProbe: Sendable {
                 arguments: [
                     Self.verb, nonce, request.file, request.shownAs, request.name,
                     String(request.version), request.settings, request.resources,
+                    request.examples,
                 ] + (request.data.map { [$0] } ?? []),
                 environment: ["PATH=/usr/bin:/bin", "SWIFT_BACKTRACE=enable=no", "LC_ALL=C"]
             )
@@ -151,12 +157,15 @@ package struct PluginProbe: Sendable {
     }
 
     /// Asks a model in the child: with the `data` of a request, and then returns the body of the
-    /// answer; without it with the model's own examples, and throws a sentence for one that fails.
-    package typealias Asking = (_ instance: ModelInstance, _ data: String?) throws -> [UInt8]?
+    /// answer; without it with the model's own examples and the given list of further ones, and
+    /// throws a sentence for one that fails.
+    package typealias Asking = (
+        _ instance: ModelInstance, _ data: String?, _ examples: String
+    ) throws -> [UInt8]?
 
     /// What the child does. Arguments are those behind the verb. Returns the exit status.
     package static func runInChild(_ arguments: [String], asking: Asking) -> CInt {
-        guard (7...8).contains(arguments.count), let version = Int(arguments[4]) else {
+        guard (8...9).contains(arguments.count), let version = Int(arguments[4]) else {
             StandardStream.errors("\(verb): for the host's own use\n")
             return 64
         }
@@ -174,12 +183,13 @@ package struct PluginProbe: Sendable {
                 settings: arguments[5],
                 resources: arguments[6],
                 log: { level, _, text in
-                    if arguments.count == 8 { StandardStream.errors("\(level): \(text)\n") }
+                    if arguments.count == 9 { StandardStream.errors("\(level): \(text)\n") }
                 }
             )
             report("\(descriptionMark)\(oneLine(plugin.description))")
             report(Stage.predicting.rawValue)
-            if let answer = try asking(instance, arguments.count == 8 ? arguments[7] : nil) {
+            let data = arguments.count == 9 ? arguments[8] : nil
+            if let answer = try asking(instance, data, arguments[7]) {
                 report("\(answerMark)\(oneLine(answer))")
             }
             report(Stage.destroying.rawValue)

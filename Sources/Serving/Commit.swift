@@ -37,7 +37,7 @@ package final class Committer {
     private let store: DeploymentStore
     private let loader: DeploymentLoader
     private let log: EventLog
-    private var loaded: [String: LoadedVersion] = [:]
+    private var loaded: [String: ServedModel] = [:]
 
     package init(
         endpointsFolder: String,
@@ -141,14 +141,14 @@ package final class Committer {
 
     private struct Resolved {
         let version: Revision.ResolvedVersion
-        let loaded: LoadedVersion
+        let model: ServedModel
 
-        init(_ reference: DeploymentReference, _ loaded: LoadedVersion) {
-            self.loaded = loaded
+        init(_ reference: DeploymentReference, _ model: ServedModel) {
+            self.model = model
             version = Revision.ResolvedVersion(
                 reference: reference,
-                number: loaded.number,
-                pluginHash: loaded.pluginHash
+                number: model.version.number,
+                pluginHash: model.version.pluginHash
             )
         }
     }
@@ -168,7 +168,7 @@ package final class Committer {
                     seen.insert(reference).inserted
                 else { continue }
                 do {
-                    let version: LoadedVersion
+                    let version: ServedModel
                     if let pinned {
                         version = try loadPinned(reference, pinned)
                     } else {
@@ -217,14 +217,15 @@ package final class Committer {
     private func loadPinned(
         _ reference: DeploymentReference,
         _ pinned: [Revision.ResolvedVersion]
-    ) throws(DeploymentError) -> LoadedVersion {
+    ) throws(DeploymentError) -> ServedModel {
         guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
             throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
         }
         guard let pin = pinned.first(where: { $0.reference == reference }) else {
             throw DeploymentError("the revision does not say which version of \(deployment) it had")
         }
-        let version = try loadNumber(deployment, pin.number)
+        let model = try loadNumber(deployment, pin.number)
+        let version = model.version
         guard version.pluginHash == pin.pluginHash else {
             throw DeploymentError(
                 "\(deployment) version \(pin.number): found the build "
@@ -233,12 +234,12 @@ package final class Committer {
                     + "correct the endpoint files instead"
             )
         }
-        return version
+        return model
     }
 
     /// The best version that a reference stands for: the only one, or for `latest` the highest that
     /// can be loaded; those above it are named in the event log.
-    private func load(_ reference: DeploymentReference) throws(DeploymentError) -> LoadedVersion {
+    private func load(_ reference: DeploymentReference) throws(DeploymentError) -> ServedModel {
         let (deployment, numbers) = try store.candidates(reference)
         guard reference.version == .latest else { return try loadNumber(deployment, numbers[0]) }
         var reasons: [String] = []
@@ -261,12 +262,17 @@ package final class Committer {
     private func loadNumber(
         _ deployment: DeploymentName,
         _ number: Int
-    ) throws(DeploymentError) -> LoadedVersion {
+    ) throws(DeploymentError) -> ServedModel {
         let key = "\(deployment)/\(number)"
-        if let version = loaded[key] { return version }
-        let version = try loader.load(deployment, number)
-        loaded[key] = version
-        return version
+        if let model = loaded[key] { return model }
+        let model = ServedModel(try loader.load(deployment, number), log: log)
+        do {
+            try model.warmUp()
+        } catch {
+            throw DeploymentError("\(deployment) version \(number): found \(error)")
+        }
+        loaded[key] = model
+        return model
     }
 
     // MARK: Building
@@ -299,7 +305,7 @@ package final class Committer {
                 revision: revision.number,
                 endpoints: prepared,
                 deployments: resolved.map {
-                    PreparedDeployment(reference: $0.version.reference, version: $0.loaded)
+                    PreparedDeployment(reference: $0.version.reference, model: $0.model)
                 }
             ),
             degraded: degraded,
@@ -309,16 +315,19 @@ package final class Committer {
 
     /// One line for each version, with the names that it is live under.
     private func loadReport(_ resolved: [Resolved]) -> [String] {
-        var versions: [LoadedVersion] = []
-        for item in resolved where !versions.contains(where: { $0 === item.loaded }) {
-            versions.append(item.loaded)
+        var models: [ServedModel] = []
+        for item in resolved where !models.contains(where: { $0 === item.model }) {
+            models.append(item.model)
         }
-        return versions.map { version in
-            let aliases = resolved.filter { $0.loaded === version }
+        return models.map { model in
+            let aliases = resolved.filter { $0.model === model }
                 .compactMap(\.version.reference.version.alias)
+            let version = model.version
             return "loaded \(version.deployment) version \(version.number) "
                 + "(sha256 \(version.pluginHash.prefix(12)))"
                 + (aliases.isEmpty ? "" : ": \(aliases.joined(separator: ", "))")
+                + (model.currentPlace == .loop
+                    ? "" : "; \(model.pool.threadsMaximum) thread(s) of its own")
         }
     }
 
@@ -337,7 +346,7 @@ package final class Committer {
             guard let item = resolved[reference] else {
                 preconditionFailure("every reference was resolved before anything is built")
             }
-            backend = .model(item.loaded)
+            backend = .model(item.model)
             version = item.version.number
         }
         let text = SplitText(endpoint: endpoint, split: split, version: version, revision: revision)

@@ -8,6 +8,7 @@ import Bytes
 import EventLoop
 import HTTP
 import Platform
+import Surfaces
 
 /// A client's connection on its loop.
 final class Connection: LoopClient {
@@ -32,12 +33,17 @@ final class Connection: LoopClient {
     private var lingeredBytes = 0
     private var requestStartedAt: UInt64 = 0
     private var countedChunked = 0
+    /// The request at the front of the input, while pools work on it, and its length.
+    private var pending: Waiting?
     /// Since when nothing is received for want of memory; 0: that is not so.
     private var pausedAt: UInt64 = 0
 
     /// How long a request waits for memory before it is refused, and how often it looks.
     private static let roomWaitNanoseconds: UInt64 = 2_000_000_000
     private static let roomLookNanoseconds: UInt64 = 20_000_000
+    /// A client that has finished sending so soon behind its request still waits for the answer;
+    /// one that does so later has gone away.
+    private static let farewellNanoseconds: UInt64 = 100_000_000
 
     private var configuration: ServerConfiguration { owner.state.configuration }
 
@@ -88,6 +94,17 @@ final class Connection: LoopClient {
         return true
     }
 
+    /// What the front of the input waits for.
+    private struct Waiting {
+        let answer: PendingAnswer
+        /// Bytes of the request.
+        let length: Int
+        /// Since when, on the monotonic clock.
+        let since: UInt64
+        /// Whether the client has finished sending, and waits nevertheless.
+        var hasFarewell = false
+    }
+
     /// Goes on with whatever is there already: bytes in the slot make no event.
     func start(isDraining: Bool) {
         advance()
@@ -102,11 +119,18 @@ final class Connection: LoopClient {
         case .lingering: linger()
         case .serving:
             // Nothing is asked for while it pauses, but the end of a connection comes unasked.
-            if pausedAt > 0, interest.contains(.broken) { return close() }
+            if pausedAt > 0 || pending != nil, interest.contains(.broken) { return close() }
+            if let pending, interest.contains(.peerClosed) {
+                if owner.eventLoop.now - pending.since > Self.farewellNanoseconds {
+                    return close()
+                }
+                self.pending?.hasFarewell = true
+                return updateWaiting()
+            }
             if interest.contains(.writable), !flush() { return }
             // Asked one by one: a set literal costs allocations that the optimiser leaves in.
             let isReadable = interest.contains(.readable) || interest.contains(.broken)
-            if phase == .serving, isReadable, pausedAt == 0 { receive() }
+            if phase == .serving, isReadable, pausedAt == 0, pending == nil { receive() }
             if phase == .serving { advance() }
         }
     }
@@ -114,6 +138,7 @@ final class Connection: LoopClient {
     func deadlineReached(now: UInt64) {
         guard phase == .serving else { return close() }
         guard output.isEmpty else { return sendLastTime() }
+        if let pending { return expire(pending.answer, now: now) }
         if pausedAt > 0 {
             guard !input.lacksRoom, !owner.state.holdsTooMuch else {
                 if now - pausedAt >= Self.roomWaitNanoseconds { return refuseForRoom() }
@@ -149,7 +174,7 @@ final class Connection: LoopClient {
     /// From now on the next answer is the last one; an idle connection ends after the settling
     /// time.
     func beginDraining() {
-        guard phase == .serving, input.isEmpty, output.isEmpty else { return }
+        guard phase == .serving, input.isEmpty, output.isEmpty, pending == nil else { return }
         setDeadline(after: configuration.settleNanoseconds)
     }
 
@@ -196,7 +221,7 @@ final class Connection: LoopClient {
             guard phase == .serving, flush() else { return }
             if closesAfterOutput { return finish() }
         }
-        if input.hasEnded {
+        if input.hasEnded, pausedAt == 0, pending == nil {
             guard !input.isEmpty else { return close() }
             refuse(HTTPFault(.badRequest, "the connection ended inside a request"))
             guard flush() else { return }
@@ -207,7 +232,9 @@ final class Connection: LoopClient {
 
     /// Answers complete requests until there is none, or an answer does not fit into the slot.
     private func answerAll() {
-        while phase == .serving, !closesAfterOutput, !output.isSpilled, pausedAt == 0 {
+        while phase == .serving, !closesAfterOutput, !output.isSpilled, pausedAt == 0,
+            pending == nil
+        {
             let limits = configuration.limits.http
             let step = input.withBytes { request.examine($0, limits) }
             countChunked(request.chunkedContents?.count ?? 0)
@@ -245,21 +272,54 @@ final class Connection: LoopClient {
             key: slot.connection << 24 | slot.sequence & 0xff_ffff,
             connection: connection
         )
-        input.withBytes { text in
+        let waiting = input.withBytes { text in
             if let contents = request.chunkedContents {
-                owner.answerRequest(exchange, in: text, content: contents.span)
-            } else {
-                let content = text.extracting(head.length..<total)
-                owner.answerRequest(exchange, in: text, content: content)
+                return owner.answerRequest(exchange, in: text, content: contents.span)
             }
+            let content = text.extracting(head.length..<total)
+            return owner.answerRequest(exchange, in: text, content: content)
         }
-        if closes {
+        guard let waiting else { return conclude(exchange, total) }
+        waiting.connection = self
+        pending = Waiting(
+            answer: waiting,
+            length: total,
+            since: owner.eventLoop.now
+        )
+    }
+
+    /// Commits the answer that the loop has written.
+    private func conclude(_ exchange: Exchange, _ total: Int) {
+        if exchange.connection == .close {
             closesAfterOutput = true
             slot.flags.insert(.closeAfterOutput)
         }
         place(owner.answer, consuming: total)
         forgetRequest()
         owner.shrinkBuffers()
+    }
+
+    /// The pools are done with the request, or it has failed.
+    func resume(_ answer: PendingAnswer) {
+        guard phase == .serving, let pending, pending.answer === answer else { return }
+        self.pending = nil
+        owner.finish(answer)
+        conclude(answer.exchange, pending.length)
+        advance()
+    }
+
+    /// Answers that the time is over, whatever the pool is doing.
+    private func expire(_ answer: PendingAnswer, now: UInt64) {
+        guard now >= answer.deadline else { return updateWaiting() }
+        let time = (answer.deadline - answer.exchange.startedAt) / 1_000_000
+        answer.fail(
+            Failure(
+                .deadlineExceeded,
+                "there was no answer within \(time) ms; ask for less at once, or give the model "
+                    + "more time or threads"
+            )
+        )
+        resume(answer)
     }
 
     /// Answers a fault; nothing more is read from the connection.
@@ -334,9 +394,12 @@ final class Connection: LoopClient {
 
     private func updateWaiting() {
         guard let token else { return }
-        wait(for: input.hasEnded || pausedAt > 0 ? Interest(rawValue: 0) : .readable)
+        let isDeaf = input.hasEnded || pausedAt > 0 || pending?.hasFarewell == true
+        wait(for: isDeaf ? Interest(rawValue: 0) : pending == nil ? .readable : .peerClosed)
         let deadline: UInt64
-        if pausedAt > 0 {
+        if let pending {
+            deadline = pending.answer.deadline
+        } else if pausedAt > 0 {
             // Fixed at its end, whatever happens meanwhile.
             deadline = min(
                 owner.eventLoop.now + Self.roomLookNanoseconds,
@@ -394,6 +457,8 @@ final class Connection: LoopClient {
         input.forgetSpilled()
         output.forgetSpilled()
         countChunked(0)
+        if let pending { owner.abandon(pending.answer) }
+        pending = nil
         Socket.shutDown(socket)
         slot.life = .closed
         owner.forget(self)

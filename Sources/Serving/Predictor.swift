@@ -22,10 +22,18 @@ final class Predictor {
     private let limits: CallLimits
     private let allowsForcing: Bool
     private let deadlineNanoseconds: UInt64
-    /// When the answer at hand is of no use any more, on the monotonic clock.
-    private var deadline: UInt64 = 0
+    /// When the request began, and when its answer is of no use any more, on the monotonic clock.
+    private(set) var startedAt: UInt64 = 0
+    private(set) var deadline: UInt64 = 0
+    /// When the clock was last read.
+    private(set) var moment: UInt64 = 0
+    /// What pools have to do before there is an answer.
+    private(set) var parts: [PoolPart] = []
+    /// The id of the request at hand, and what its record says of it as a whole.
+    var requestID: [UInt8] = []
+    var facts = RequestFacts()
     private let frame = CallFrame()
-    private var resultDocument = JSONDocument()
+    private var check: ResultCheck
     private var values: [JSONReference] = []
     private var subject: [UInt8] = []
 
@@ -34,8 +42,8 @@ final class Predictor {
         allowsForcing = configuration.allowsForcing
         deadlineNanoseconds = configuration.limits.predictionNanoseconds
         self.coin = coin
+        check = ResultCheck(depth: limits.depth)
         document.depthMaximum = limits.depth
-        resultDocument.depthMaximum = limits.depth
         values.reserveCapacity(64)
         subject.reserveCapacity(Subject.bytesMaximum)
     }
@@ -44,6 +52,8 @@ final class Predictor {
     func clear() {
         call.clear()
         outcome.clear()
+        if !parts.isEmpty { parts = [] }
+        facts = RequestFacts()
     }
 
     /// Gives back what one large request has made grow.
@@ -51,26 +61,27 @@ final class Predictor {
         frame.shrink(to: bytes)
         if subject.capacity > 4 * Subject.bytesMaximum { subject = [] }
         document.shrink(to: bytes / 16)
-        resultDocument.shrink(to: bytes / 16)
+        check.shrink(to: bytes / 16)
         call.clear(keeping: bytes / 16)
         outcome.clear(keeping: bytes)
     }
 
     /// Answers every row of a request, or throws why one of them cannot be; then there is no
-    /// result, and `outcome` says which rows had their split by then.
+    /// result, and `outcome` says which rows had their split by then. What is left to pools is in
+    /// `parts` afterwards.
     ///
     /// - Parameters:
     ///   - target: what the path names.
-    ///   - forced: where the split's name that the caller forces stands in `text`.
-    ///   - text: the request's head.
+    ///   - head: the request's head.
+    ///   - text: what the head's places are in.
     ///   - content: the body.
-    ///   - requestID: the request's id.
+    ///   - startedAt: monotonic nanoseconds.
     func predict(
         _ target: PreparedTarget,
-        forced: Range<Int>?,
+        _ head: RequestHead,
         in text: Span<UInt8>,
         _ content: Span<UInt8>,
-        requestID: [UInt8]
+        startedAt: UInt64
     ) throws(Failure) {
         do {
             try document.parse(content)
@@ -78,33 +89,39 @@ final class Predictor {
             throw Failure(.badJSON, "the body is not JSON: \(error)")
         }
         try NativeSurface.decode(document, in: content, limits: limits, to: &call)
-        let forced = try forcedSplit(target, forced, text)
-        deadline = MonotonicClock.now() + deadlineNanoseconds
+        let forced = try forcedSplit(target, head.forcedBackend, text)
+        begin(head, startedAt)
         for index in call.rows.indices {
             outcome.beginRow()
-            if index > 0, MonotonicClock.now() > deadline {
+            if index > 0, moment > deadline {
                 throw Failure(
                     .deadlineExceeded,
-                    "the time of \(deadlineNanoseconds / 1_000_000) ms ended behind \(index) of "
+                    "the time of \((deadline - startedAt) / 1_000_000) ms ended behind \(index) of "
                         + "\(call.rows.count) rows; send fewer rows"
                 )
             }
             do throws(Failure) {
-                try predictRow(call.rows[index], target, forced, content, requestID)
+                try predictRow(call.rows[index], target, forced, content)
             } catch {
-                guard call.isBatch else { throw error }
-                let id = Bytes.string(content, document.entries[call.rows[index].id].range)
-                throw Failure(error.code, "row \(index) of the batch, id \(id): \(error.sentence)")
+                throw told(error, index, content)
             }
         }
+    }
+
+    private func begin(_ head: RequestHead, _ startedAt: UInt64) {
+        self.startedAt = startedAt
+        moment = startedAt
+        var time = deadlineNanoseconds
+        if let asked = head.timeoutNanoseconds { time = min(time, asked) }
+        if let asked = call.timeoutNanoseconds { time = min(time, asked) }
+        deadline = startedAt + time
     }
 
     private func predictRow(
         _ row: PredictionCall.Row,
         _ target: PreparedTarget,
         _ forced: Int?,
-        _ content: Span<UInt8>,
-        _ requestID: [UInt8]
+        _ content: Span<UInt8>
     ) throws(Failure) {
         let arguments = call.arguments
         let split: PreparedSplit
@@ -124,16 +141,19 @@ final class Predictor {
         case .value(let value):
             outcome.finishRow(value.span)
         case .model(let model):
-            try ask(model, arguments.span.extracting(row.arguments), content, requestID)
+            try bind(model, arguments.span.extracting(row.arguments), content)
+            guard model.runsOnLoop(rows: call.rows.count) else { return postpone(model) }
+            try ask(model, content)
             frame.withResult { outcome.finishRow($0) }
         }
-        guard outcome.outputs.count <= Self.outputBytesMaximum else {
-            throw Failure(
-                .tooLarge,
-                "the results have more than \(Self.outputBytesMaximum) bytes; send fewer rows"
-            )
-        }
+        guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
     }
+
+    /// The failure of a request whose results are more than a host holds.
+    static let outputTooLarge = Failure(
+        .tooLarge,
+        "the results have more than \(outputBytesMaximum) bytes; send fewer rows"
+    )
 
     // MARK: Choosing
 
@@ -225,47 +245,102 @@ final class Predictor {
 
     // MARK: Asking
 
-    /// Asks a model; its result is in the frame afterwards.
-    private func ask(
-        _ model: LoadedVersion,
+    /// Finds the inputs of a row in its arguments.
+    private func bind(
+        _ model: ServedModel,
         _ arguments: Span<Int>,
-        _ content: Span<UInt8>,
-        _ requestID: [UInt8]
+        _ content: Span<UInt8>
     ) throws(Failure) {
         do {
-            try model.binding.bind(arguments, of: document, in: content, to: &values)
+            try model.version.binding.bind(arguments, of: document, in: content, to: &values)
         } catch {
             throw Failure(.badInput, error.description)
         }
-        let end = model.instance.predict(
-            values,
+    }
+
+    /// Asks a model on this thread; its result is in the frame afterwards.
+    private func ask(_ model: ServedModel, _ content: Span<UInt8>) throws(Failure) {
+        let (values, requestID) = (self.values, self.requestID)
+        let watch = model.watchIfNeeded()
+        let end = model.version.instance.predict(
+            values.span,
             in: content,
             requestID: requestID.span,
-            deadline: deadline,
+            deadline: deadline(of: model),
             frame: frame
         )
-        switch end {
-        case .answered: break
-        case .unreadable(let position):
-            let name = model.description.inputs?[position].name ?? ""
-            throw Failure(.badInput, "the input \"\(name)\" is beyond what a double holds")
-        case .failed(.invalidInput, let sentence): throw Failure(.badInput, sentence)
-        case .failed(.deadline, let sentence): throw Failure(.deadlineExceeded, sentence)
-        case .failed(_, let sentence): throw Failure(.modelFailed, sentence)
+        let last = moment
+        moment = MonotonicClock.now()
+        if watch != nil || moment - last > ServedModel.inlineNanoseconds {
+            model.note(watch, end: moment)
         }
-        guard !frame.isNumber else { return }
-        let fault = frame.withResult { result -> JSONError? in
-            do throws(JSONError) {
-                try resultDocument.parse(result)
-                return nil
-            } catch {
-                return error
-            }
+        try check.require(end, of: model.version, in: frame)
+    }
+
+    private func deadline(of model: ServedModel) -> UInt64 {
+        guard let own = model.version.execution.deadlineNanoseconds else { return deadline }
+        return min(deadline, startedAt + own)
+    }
+
+    /// Adds the row at hand to what goes to the model's pool.
+    private func postpone(_ model: ServedModel) {
+        let row = outcome.rows.count - 1
+        let split = outcome.rows[row].split
+        let index =
+            parts.firstIndex { $0.split == split }
+            ?? {
+                parts.append(
+                    PoolPart(model: model, split: split, deadline: deadline(of: model))
+                )
+                return parts.count - 1
+            }()
+        let start = parts[index].values.count
+        parts[index].values.append(contentsOf: values)
+        parts[index].inputs.append(start..<parts[index].values.count)
+        parts[index].rows.append(row)
+    }
+
+    /// Takes what the pool made of a part; the error names the row as `predict` does.
+    func take(
+        _ result: PoolResult,
+        part: Int,
+        _ content: Span<UInt8>
+    ) throws(Failure) {
+        let part = parts[part]
+        outcome.noteBatch(
+            split: part.split,
+            rows: result.batchRows,
+            queueNanoseconds: result.queueNanoseconds
+        )
+        if let (row, failure) = result.failure {
+            outcome.resume(row: part.rows[row])
+            throw told(failure, part.rows[row], content)
         }
-        if let fault {
-            throw Failure(.modelFailed, "the model wrote a result that is not JSON: \(fault)")
+        for (index, row) in part.rows.enumerated() {
+            outcome.finish(row: row, result.outputs.span.extracting(result.rows[index]))
         }
     }
+
+    /// A failure as the client is told it: that of a batch names its row.
+    private func told(_ failure: Failure, _ row: Int, _ content: Span<UInt8>) -> Failure {
+        guard call.isBatch else { return failure }
+        let id = Bytes.string(content, document.entries[call.rows[row].id].range)
+        return Failure(failure.code, "row \(row) of the batch, id \(id): \(failure.sentence)")
+    }
+}
+
+/// The rows of one split of a request that are for a pool.
+struct PoolPart {
+    let model: ServedModel
+    /// Which of the outcome's splits it is.
+    let split: Int
+    /// Monotonic nanoseconds.
+    let deadline: UInt64
+    /// The inputs of all rows, and where those of each stand.
+    var values: [JSONReference] = []
+    var inputs: [Range<Int>] = []
+    /// Which of the request's rows they are.
+    var rows: [Int] = []
 }
 
 @available(*, unavailable)

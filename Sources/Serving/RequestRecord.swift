@@ -39,15 +39,11 @@ struct RequestRecord {
     /// Writes the records of a request and hands out each part.
     ///
     /// - Parameters:
-    ///   - facts: how the request ended.
-    ///   - requestID: its id.
-    ///   - predictor: its rows and what they came to.
+    ///   - predictor: the request, its rows and what they came to.
     ///   - content: the request's body.
     ///   - withPayloads: whether inputs and outputs are wanted.
     ///   - emit: takes one complete part.
     mutating func write(
-        _ facts: RequestFacts,
-        requestID: [UInt8],
         _ predictor: Predictor,
         in content: Span<UInt8>,
         withPayloads: Bool,
@@ -55,24 +51,22 @@ struct RequestRecord {
     ) {
         let splits = predictor.outcome.splits.count
         if splits == 0 {
-            return write(facts, requestID, predictor, nil, content, withPayloads, emit)
+            return write(predictor, nil, content, withPayloads, emit)
         }
         for split in 0..<splits {
-            write(facts, requestID, predictor, split, content, withPayloads, emit)
+            write(predictor, split, content, withPayloads, emit)
         }
     }
 
     /// Writes the record of one split, or of a request that had none.
     private mutating func write(
-        _ facts: RequestFacts,
-        _ requestID: [UInt8],
         _ predictor: Predictor,
         _ split: Int?,
         _ content: Span<UInt8>,
         _ withPayloads: Bool,
         _ emit: ([UInt8]) -> Void
     ) {
-        begin(facts, requestID, predictor, split)
+        begin(predictor, split)
         var part = 1
         var rowsStart = text.count
         let rows = split == nil ? predictor.call.rows.count : predictor.outcome.rows.count
@@ -86,7 +80,7 @@ struct RequestRecord {
             text.append("],\"part\":\(part)}")
             emit(text)
             part += 1
-            begin(facts, requestID, predictor, split)
+            begin(predictor, split)
             rowsStart = text.count
             appendRow(row, predictor, content, payloadRoom: withPayloads ? room : nil)
         }
@@ -96,17 +90,18 @@ struct RequestRecord {
 
     /// Begins a part: everything before its rows.
     private mutating func begin(
-        _ facts: RequestFacts,
-        _ requestID: [UInt8],
         _ predictor: Predictor,
         _ split: Int?
     ) {
         text.removeAll(keepingCapacity: text.capacity <= 1 << 20)
         appendTime()
         text.append(",\"requestId\":")
+        let requestID = predictor.requestID
         text.append(jsonString: requestID.span)
         text.append(",\"surface\":\"native\"")
+        let facts = predictor.facts
         var rows = predictor.call.rows.count
+        var queueNanoseconds: UInt64 = 0
         if let split {
             let used = predictor.outcome.splits[split]
             text.append(contentsOf: used.text.recordOpening)
@@ -116,7 +111,8 @@ struct RequestRecord {
                 text.append("\"")
             }
             text.append(contentsOf: used.text.recordClosing)
-            rows = used.rows
+            rows = used.batchRows
+            queueNanoseconds = used.queueNanoseconds
         } else if let endpoint = facts.endpoint {
             text.append(",\"endpointName\":")
             text.append(jsonString: endpoint.endpoint.name)
@@ -130,7 +126,9 @@ struct RequestRecord {
         }
         text.append(",\"durationMicroseconds\":")
         text.append(decimal: facts.durationNanoseconds / 1000)
-        text.append(",\"queueMicroseconds\":0,\"batchSize\":")
+        text.append(",\"queueMicroseconds\":")
+        text.append(decimal: queueNanoseconds / 1000)
+        text.append(",\"batchSize\":")
         text.append(decimal: UInt64(rows))
         text.append(",\"results\":[")
     }

@@ -239,9 +239,10 @@ package final class Server {
                         state: state,
                         snapshot: snapshot,
                         ring: ring,
+                        mailbox: mailbox,
                         seed: seed
                     )
-                    try loop.run(mailbox) { start.withLock { $0.running += 1 } }
+                    try loop.run { start.withLock { $0.running += 1 } }
                 } catch {
                     start.withLock { $0.failure = "an event loop: \(error)" }
                     log.write(.error, "loop.failed", "an event loop has ended: \(error)")
@@ -290,8 +291,7 @@ package final class Server {
         writer.stop()
         writerThread.take()?.join()
         for ring in rings where areStopped && !ring.hasRecords { try? File.remove(ring.path) }
-        if areStopped { destroyModels() }
-        return isComplete
+        return areStopped && destroyModels() && isComplete
     }
 
     /// Waits until every loop has ended, or the moment has come; whether they have.
@@ -312,8 +312,26 @@ package final class Server {
         return haveEnded
     }
 
-    private func destroyModels() {
-        // A version may have several names; `destroy` counts once.
-        for deployment in snapshot.deployments { deployment.version.instance.destroy() }
+    /// Ends the pools and then the models; whether every pool has ended.
+    private func destroyModels() -> Bool {
+        let limit = MonotonicClock.now() + 1_000_000_000
+        for deployment in snapshot.deployments { deployment.model.pool.stop() }
+        var haveEnded = true
+        for deployment in snapshot.deployments {
+            let model = deployment.model
+            while !model.pool.hasEnded, MonotonicClock.now() < limit {
+                MonotonicClock.sleep(nanoseconds: 500_000)
+            }
+            // A version may have several names; `destroy` counts once.
+            if model.pool.hasEnded {
+                model.version.instance.destroy()
+            } else {
+                haveEnded = false
+            }
+        }
+        if !haveEnded {
+            log.write(.error, "shutdown.stuck", "a model has not come back; it is left behind")
+        }
+        return haveEnded
     }
 }

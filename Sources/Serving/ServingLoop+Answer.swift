@@ -16,23 +16,29 @@ struct Exchange {
 }
 
 extension ServingLoop {
-    /// Answers one complete request; the answer is in `answer` afterwards.
+    /// Answers one complete request; the answer is in `answer` afterwards, unless it waits for a
+    /// pool: then what it waits for is returned.
     ///
     /// - Parameters:
     ///   - exchange: the request.
     ///   - text: the text that the head's places are in.
     ///   - content: the body, without framing.
-    func answerRequest(_ exchange: Exchange, in text: Span<UInt8>, content: Span<UInt8>) {
+    func answerRequest(
+        _ exchange: Exchange,
+        in text: Span<UInt8>,
+        content: Span<UInt8>
+    ) -> PendingAnswer? {
         beginRequest(exchange.head, text)
         guard exchange.head.pathHasEscapes else {
             return answer(exchange, text, exchange.head.path, text, content)
         }
         guard Route.decode(text, exchange.head.path, to: &path) else {
             let sentence = "the path has a percent escape that is malformed or that no name holds"
-            return fail(Failure(.badRequest, sentence), exchange)
+            fail(Failure(.badRequest, sentence), exchange)
+            return nil
         }
         let path = path
-        answer(exchange, path.span, 0..<path.count, text, content)
+        return answer(exchange, path.span, 0..<path.count, text, content)
     }
 
     /// Answers a request whose path stands at `path` in `pathText`.
@@ -42,29 +48,34 @@ extension ServingLoop {
         _ path: Range<Int>,
         _ text: Span<UInt8>,
         _ content: Span<UInt8>
-    ) {
+    ) -> PendingAnswer? {
         let route = Route(pathText, path: path)
         switch route {
         case .native(let name):
-            guard exchange.head.method == .post else { return refuseMethod("POST", exchange) }
+            guard exchange.head.method == .post else {
+                refuseMethod("POST", exchange)
+                return nil
+            }
+            var failure: Failure?
             do throws(Failure) {
                 let target = try find(pathText, name)
                 try predictor.predict(
                     target,
-                    forced: exchange.head.forcedBackend,
+                    exchange.head,
                     in: text,
                     content,
-                    requestID: requestID
+                    startedAt: exchange.startedAt
                 )
-                succeed(exchange, content)
+                if !predictor.parts.isEmpty { return try postpone(exchange, content) }
             } catch {
-                fail(error, exchange)
+                failure = error
             }
-            leaveRecords(key: exchange.key, startedAt: exchange.startedAt, content: content)
+            conclude(exchange, failure, content)
         case .live, .ready:
             let method = exchange.head.method
             guard method == .get || method == .head else {
-                return refuseMethod("GET, HEAD", exchange)
+                refuseMethod("GET, HEAD", exchange)
+                return nil
             }
             let isFine = Health.write(isLive: route == .live, state, snapshot, to: &body)
             finishAnswer(
@@ -78,6 +89,13 @@ extension ServingLoop {
                 + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>"
             fail(Failure(.routeNotFound, sentence), exchange)
         }
+        return nil
+    }
+
+    /// Writes the answer of a prediction, and leaves its records.
+    func conclude(_ exchange: Exchange, _ failure: Failure?, _ content: Span<UInt8>) {
+        if let failure { fail(failure, exchange) } else { succeed(exchange, content) }
+        leaveRecords(key: exchange.key, startedAt: exchange.startedAt, content: content)
     }
 
     /// What a path names.
@@ -85,7 +103,7 @@ extension ServingLoop {
         guard let target = snapshot.target(text, name) else {
             throw snapshot.missing(Bytes.string(text, name))
         }
-        if case .endpoint(let endpoint) = target { facts.endpoint = endpoint }
+        if case .endpoint(let endpoint) = target { predictor.facts.endpoint = endpoint }
         return target
     }
 
@@ -95,7 +113,7 @@ extension ServingLoop {
             to: predictor.call,
             of: predictor.document,
             in: content,
-            requestID: requestID,
+            requestID: predictor.requestID,
             body: &body
         )
         appendSplitFields()
@@ -128,11 +146,11 @@ extension ServingLoop {
             case .serviceUnavailable: .notReady
             default: .badRequest
             }
-        facts.code = code
+        predictor.facts.code = code
         NativeSurface.appendFailure(
             Failure(code, fault.problem),
             predictor.outcome,
-            requestID: requestID,
+            requestID: predictor.requestID,
             body: &body
         )
         if fault.status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
@@ -146,11 +164,11 @@ extension ServingLoop {
     }
 
     private func fail(_ failure: Failure, _ exchange: Exchange) {
-        facts.code = failure.code
+        predictor.facts.code = failure.code
         NativeSurface.appendFailure(
             failure,
             predictor.outcome,
-            requestID: requestID,
+            requestID: predictor.requestID,
             body: &body
         )
         appendSplitFields()

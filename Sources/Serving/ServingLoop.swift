@@ -19,16 +19,20 @@ package final class ServingLoop {
     private let ring: LogRing
     private var connections: [Int: Connection] = [:]
     private var isDraining = false
+    private let mailbox: Mailbox<ServingLoop>
     private var mailboxClient: MailboxClient?
+    /// Requests that wait for pools, by their tickets.
+    private var pending: [UInt64: PendingAnswer] = [:]
+    private var ticketCount: UInt64 = 0
 
     // Memory that is used again for every request.
-    let predictor: Predictor
-    var requestID: [UInt8] = []
+    /// The request at hand. One that has to wait for a pool takes it along.
+    private(set) var predictor: Predictor
+    private var sparePredictors: [Predictor] = []
     var path: [UInt8] = []
     var body: [UInt8] = []
     var answer: [UInt8] = []
     var fields: [UInt8] = []
-    var facts = RequestFacts()
     private var recorder = RequestRecord()
     private var dateSecond: Int64 = -1
     private var dateText: [UInt8] = []
@@ -40,12 +44,14 @@ package final class ServingLoop {
         state: HostState,
         snapshot: ServingSnapshot,
         ring: LogRing,
+        mailbox: Mailbox<ServingLoop>,
         seed: UInt64
     ) throws(SystemError) {
         self.index = index
         self.state = state
         self.snapshot = snapshot
         self.ring = ring
+        self.mailbox = mailbox
         eventLoop = try EventLoop()
         var coin = CoinGenerator(seed: seed)
         var prefix: [UInt8] = []
@@ -62,7 +68,8 @@ package final class ServingLoop {
 
     /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
     /// nothing can go wrong any more.
-    func run(_ mailbox: Mailbox<ServingLoop>, started: () -> Void) throws(SystemError) {
+    func run(started: () -> Void) throws(SystemError) {
+        let mailbox = self.mailbox
         let client = MailboxClient(mailbox, self)
         mailboxClient = client
         let token = try mailbox.withDescriptor { descriptor throws(SystemError) in
@@ -145,28 +152,31 @@ package final class ServingLoop {
 
     /// Sets the id of the request at hand: the client's own, if it is printable, or a new one.
     func beginRequest(_ head: RequestHead?, _ text: Span<UInt8>) {
-        facts = RequestFacts()
         predictor.clear()
-        body.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
-        requestID.removeAll(keepingCapacity: true)
+        beginAnswer()
+        predictor.requestID.removeAll(keepingCapacity: true)
         if let given = head?.requestID {
             let isPrintable = given.allSatisfy { text[$0] > 0x20 && text[$0] < 0x7f }
             if isPrintable {
-                requestID.append(text.extracting(given))
+                predictor.requestID.append(text.extracting(given))
                 return
             }
         }
         idCount += 1
-        requestID.append(contentsOf: idPrefix)
-        requestID.append(decimal: idCount)
+        predictor.requestID.append(contentsOf: idPrefix)
+        predictor.requestID.append(decimal: idCount)
+    }
+
+    private func beginAnswer() {
+        body.removeAll(keepingCapacity: true)
+        fields.removeAll(keepingCapacity: true)
     }
 
     /// Puts head and body together in `answer`.
     func finishAnswer(_ status: Status, _ connection: ConnectionField, withBody: Bool = true) {
-        facts.status = status.rawValue
+        predictor.facts.status = status.rawValue
         fields.append("X-Request-Id: ")
-        fields.append(contentsOf: requestID)
+        fields.append(contentsOf: predictor.requestID)
         fields.append("\r\n")
         answer.removeAll(keepingCapacity: true)
         ResponseHead.write(
@@ -191,12 +201,10 @@ package final class ServingLoop {
     /// Leaves the records of the request at hand in the ring. Called before the answer is sent.
     func leaveRecords(key: UInt64, startedAt: UInt64, content: Span<UInt8>) {
         let now = MonotonicClock.now()
-        facts.durationNanoseconds = now &- startedAt
+        predictor.facts.durationNanoseconds = now &- startedAt
         // A model may have taken long: deadlines that are set in this turn count from here.
         eventLoop.advance(to: now)
         recorder.write(
-            facts,
-            requestID: requestID,
             predictor,
             in: content,
             withPayloads: state.configuration.logsPayloads
@@ -206,6 +214,57 @@ package final class ServingLoop {
                 state.countLostRecord()
             }
         }
+    }
+}
+
+// MARK: Waiting for pools
+
+extension ServingLoop {
+    /// Gives the request at hand to the pools that it needs.
+    func postpone(
+        _ exchange: Exchange,
+        _ content: Span<UInt8>
+    ) throws(Failure) -> PendingAnswer {
+        var copy: [UInt8] = []
+        copy.append(content)
+        ticketCount += 1
+        let answer = PendingAnswer(ticket: ticketCount, exchange, predictor, content: copy)
+        try answer.submit(to: mailbox, at: predictor.moment)
+        state.countSpilled(copy.count)
+        pending[answer.ticket] = answer
+        predictor =
+            sparePredictors.popLast()
+            ?? Predictor(state.configuration, coin: CoinGenerator(seed: predictor.coin.next()))
+        return answer
+    }
+
+    /// Takes what a pool made of one part of a request, if somebody still waits for it.
+    func take(_ result: PoolResult, ticket: UInt64, part: Int) {
+        guard let answer = pending[ticket], answer.take(result, part: part) else { return }
+        answer.connection?.resume(answer)
+    }
+
+    /// Writes the answer of a request that has waited.
+    func finish(_ pendingAnswer: PendingAnswer) {
+        let present = predictor
+        predictor = pendingAnswer.predictor
+        beginAnswer()
+        let content = pendingAnswer.content
+        conclude(pendingAnswer.exchange, pendingAnswer.failure, content.span)
+        forget(pendingAnswer)
+        predictor = present
+        if sparePredictors.count < 8 { sparePredictors.append(pendingAnswer.predictor) }
+    }
+
+    /// Gives up on a request that waits: nobody is there any more.
+    func abandon(_ answer: PendingAnswer) {
+        answer.cancel()
+        forget(answer)
+    }
+
+    private func forget(_ answer: PendingAnswer) {
+        guard pending.removeValue(forKey: answer.ticket) != nil else { return }
+        state.countSpilled(-answer.content.count)
     }
 }
 

@@ -10,7 +10,7 @@ package enum PreparedBackend: Sendable {
     /// The JSON text of a static answer.
     case value([UInt8])
     /// A live model.
-    case model(LoadedVersion)
+    case model(ServedModel)
 }
 
 /// One split, or one deployment by its own name, with all its text written already.
@@ -64,11 +64,12 @@ package enum PreparedTarget: Sendable {
 /// A version that is live, under one of the references that it can be asked for by.
 package struct PreparedDeployment: Sendable {
     package let reference: DeploymentReference
-    package let version: LoadedVersion
+    package let model: ServedModel
+    package var version: LoadedVersion { model.version }
 
-    package init(reference: DeploymentReference, version: LoadedVersion) {
+    package init(reference: DeploymentReference, model: ServedModel) {
         self.reference = reference
-        self.version = version
+        self.model = model
     }
 }
 
@@ -204,7 +205,7 @@ private struct PathMeanings {
             let target = PreparedTarget.deployment(
                 PreparedSplit(
                     name: "",
-                    backend: .model(deployment.version),
+                    backend: .model(deployment.model),
                     text: SplitText(
                         direct: reference,
                         version: deployment.version.number,

@@ -21,6 +21,7 @@ package enum FailureCode: String, Sendable, CaseIterable {
     case deadlineExceeded = "deadline_exceeded"
     case notReady = "not_ready"
     case draining = "draining"
+    case queueFull = "queue_full"
 
     /// The status on the native surface. A client there sends again on 429 and 5xx, so what was
     /// executed never answers one.
@@ -33,7 +34,7 @@ package enum FailureCode: String, Sendable, CaseIterable {
         case .methodNotAllowed: .methodNotAllowed
         case .tooLarge: .contentTooLarge
         case .deadlineExceeded: .requestTimeout
-        case .notReady, .draining: .serviceUnavailable
+        case .notReady, .draining, .queueFull: .serviceUnavailable
         }
     }
 }

@@ -7,6 +7,7 @@ package import JSON
 /// Reads native requests and writes native answers.
 package enum NativeSurface {
     private static let dataName = Array("data".utf8)
+    private static let timeoutName = Array("timeout_seconds".utf8)
 
     /// Finds the rows and their arguments in a checked request.
     ///
@@ -25,6 +26,10 @@ package enum NativeSurface {
         guard let data = document.member(dataName, of: 0, in: text) else {
             throw Failure(.badRequest, "the body has no member \"data\"")
         }
+        // A body with nothing but its data, which is nearly every one, is not searched again.
+        if data != 2 || document.entries[data].next != document.entries[0].next {
+            try decodeTimeout(document, text, &call)
+        }
         let entry = document.entries[data]
         guard entry.kind == .array else {
             call.addArgument(data)
@@ -36,6 +41,25 @@ package enum NativeSurface {
         }
         try decodeArguments(elements, document, limits, &call) { "\"data\"" }
         call.endRow(id: -1)
+    }
+
+    private static func decodeTimeout(
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
+        _ call: inout PredictionCall
+    ) throws(Failure) {
+        guard let index = document.member(timeoutName, of: 0, in: text),
+            document.entries[index].kind != .null
+        else { return }
+        let shown = Bytes.string(text, document.entries[index].range.prefix(40))
+        guard document.entries[index].kind == .number, let seconds = Double(shown), seconds > 0
+        else {
+            throw Failure(
+                .badInput,
+                "\"timeout_seconds\" is \(shown); wanted a number of seconds above 0"
+            )
+        }
+        call.timeoutNanoseconds = UInt64(min(max(seconds * 1e9, 1), 1e15))
     }
 
     private static func decodeBatch(
@@ -208,9 +232,9 @@ package enum NativeSurface {
         body.append(jsonString: failure.sentence)
         body.append(",\"code\":\"\(failure.code.rawValue)\",\"requestId\":")
         body.append(jsonString: requestID.span)
-        if outcome.isAssigned, let row = outcome.rows.last {
+        if outcome.isAssigned {
             body.append(",\"split\":")
-            appendSplit(row, outcome, withSubject: true, &body)
+            appendSplit(outcome.rows[outcome.rowAtHand], outcome, withSubject: true, &body)
         }
         body.append("}")
     }

@@ -27,6 +27,8 @@ package struct PredictionCall: Sendable {
 
     /// Whether the caller asked with a list of rows, and so is answered with one.
     package internal(set) var isBatch = false
+    /// How long the caller waits, in nanoseconds, if it says so in the body.
+    package internal(set) var timeoutNanoseconds: UInt64?
     /// The arguments of all rows: indices in the document.
     package private(set) var arguments: [Int] = []
     /// The rows in the order of the request.
@@ -40,6 +42,7 @@ package struct PredictionCall: Sendable {
     /// Forgets the rows and keeps the memory, unless it is for more than `count` of them.
     package mutating func clear(keeping count: Int = .max) {
         isBatch = false
+        timeoutNanoseconds = nil
         arguments.removeAll(keepingCapacity: arguments.capacity <= count)
         rows.removeAll(keepingCapacity: rows.capacity <= count)
     }

@@ -12,6 +12,10 @@ package struct PredictionOutcome: Sendable {
         package let assignment: AssignmentKind?
         /// How many rows it got.
         package fileprivate(set) var rows: Int
+        /// Nanoseconds that they waited for a thread of the model's pool.
+        package var queueNanoseconds: UInt64 = 0
+        /// Rows that were asked together: its own, and those of others that a pool took with them.
+        package var batchRows = 0
     }
 
     /// One row.
@@ -36,6 +40,8 @@ package struct PredictionOutcome: Sendable {
     package private(set) var outputs: [UInt8] = []
     /// Whether the row at hand has its split; a failure then carries it.
     package private(set) var isAssigned = false
+    /// The row at hand: the last that was assigned, or one that a pool has come back with.
+    package private(set) var rowAtHand = 0
 
     package init() {
         splits.reserveCapacity(8)
@@ -66,6 +72,7 @@ package struct PredictionOutcome: Sendable {
     ) {
         let index = use(text, assignment)
         splits[index].rows += 1
+        splits[index].batchRows += 1
         let start = subjects.count
         if let subject { subjects.append(contentsOf: subject) }
         rows.append(
@@ -76,6 +83,7 @@ package struct PredictionOutcome: Sendable {
                 output: outputs.count..<outputs.count
             )
         )
+        rowAtHand = rows.count - 1
         isAssigned = true
     }
 
@@ -90,8 +98,24 @@ package struct PredictionOutcome: Sendable {
 
     /// Takes the result of the row at hand.
     package mutating func finishRow(_ output: Span<UInt8>) {
+        finish(row: rows.count - 1, output)
+    }
+
+    /// Goes back to a row.
+    package mutating func resume(row: Int) {
+        rowAtHand = row
+    }
+
+    /// Takes the result of a row.
+    package mutating func finish(row: Int, _ output: Span<UInt8>) {
         let start = outputs.count
         outputs.append(output)
-        rows[rows.count - 1].output = start..<outputs.count
+        rows[row].output = start..<outputs.count
+    }
+
+    /// Notes how the rows of a split were asked.
+    package mutating func noteBatch(split: Int, rows: Int, queueNanoseconds: UInt64) {
+        splits[split].batchRows = max(rows, splits[split].batchRows)
+        splits[split].queueNanoseconds = queueNanoseconds
     }
 }

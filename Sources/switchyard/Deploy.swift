@@ -17,6 +17,11 @@ extension Command {
             Option("branch", value: "NAME", "branch of the deployment (default: main)"),
             Option("resources", value: "DIR", "folder of files that the model reads"),
             Option("settings", value: "FILE", "JSON file that the model is made with"),
+            Option(
+                "examples",
+                value: "FILE",
+                "JSON list of 'data' that it must answer before it is ready"
+            ),
             json,
         ],
         run: { arguments in
@@ -28,7 +33,8 @@ extension Command {
                 deployment: deployment,
                 plugin: arguments.words[1],
                 resources: arguments.value("resources"),
-                settings: try settings(arguments.value("settings"))
+                settings: try settings(arguments.value("settings")),
+                examples: try examples(arguments.value("examples"))
             )
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
             let probe = PluginProbe(executable: try CurrentProcess.executable())
@@ -54,21 +60,37 @@ extension Command {
         }
     )
 
+    /// The JSON text of a file of examples.
+    private static func examples(_ path: String?) throws -> String {
+        guard let path else { return "[]" }
+        let text = try jsonFile(path, option: "examples")
+        guard (try? JSONValue(parsing: Array(text.utf8)))?.array != nil else {
+            throw DeploymentError(
+                "\(path): found no list; wanted a JSON list with the 'data' of a request each"
+            )
+        }
+        return text
+    }
+
     /// The JSON text of a settings file.
     static func settings(_ path: String?) throws -> String {
         guard let path else { return "{}" }
+        return try jsonFile(path, option: "settings")
+    }
+
+    private static func jsonFile(_ path: String, option: String) throws -> String {
         let bytes: [UInt8]
         do {
             bytes = try File.read(path, limit: 1 << 20)
         } catch {
             throw DeploymentError(
                 "\(path): found no readable file: \(error); wanted a JSON file; name it with "
-                    + "--settings"
+                    + "--\(option)"
             )
         }
         guard bytes.count <= DeployRequest.settingsBytesMaximum else {
             throw DeploymentError(
-                "\(path): found \(bytes.count) bytes; wanted settings of at most "
+                "\(path): found \(bytes.count) bytes; wanted \(option) of at most "
                     + "\(DeployRequest.settingsBytesMaximum); put data into --resources"
             )
         }

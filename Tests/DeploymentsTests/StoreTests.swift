@@ -1,10 +1,12 @@
-import Deployments
+import Endpoints
 import Logging
 import Platform
 import PluginHost
 import TestSupport
 import Testing
 import YAML
+
+@testable import Deployments
 
 struct StoreTests {
     private struct Scene {
@@ -206,5 +208,44 @@ struct DeploymentFileTests {
             let error = #expect(throws: DeploymentError.self) { try DeploymentFile(path: bad) }
             #expect(error?.description.contains("schema version 1") == true, "\(text)")
         }
+    }
+
+    @Test func `how calls run is read, kept when aliases change, and shown with its place`() throws
+    {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            "a.yaml",
+            "schemaVersion: 1\nexecution: {mode: pool, threads: 3, queue: 0, deadline: 2s, batch: 8}\n"
+        )
+        let file = try DeploymentFile(path: path)
+        #expect(file.execution.mode == .pool && file.execution.threads == 3)
+        #expect(file.execution.queue == 0 && file.execution.batch == 8)
+        #expect(file.execution.deadlineMilliseconds == 2000)
+        let again = DeploymentFile(aliases: ["a": 1], execution: file.execution)
+        #expect(try DeploymentFile(parsing: Array(again.text.utf8)) == again)
+        for text in [
+            "{mode: fast}", "{threads: 0}", "{threads: 1.5}", "{queue: -1}", "{deadline: 5}",
+            "{deadline: 0s}", "{batch: 0}", "{thread: 1}", "pool", "[]",
+        ] {
+            let bad = try folder.write("b.yaml", "schemaVersion: 1\nexecution: \(text)\n")
+            let error = #expect(throws: DeploymentError.self) { try DeploymentFile(path: bad) }
+            #expect(error?.description.contains("b.yaml:2:") == true, "\(text)")
+        }
+    }
+
+    @Test func `a serial model has one thread and refuses another word`() throws {
+        let serial = try ModelDescription(json: Array("{}".utf8))
+        #expect(try Execution(serial, threads: 8).threads == 1)
+        #expect(try Execution(serial).mode == .pool)
+        var settings = ExecutionSettings()
+        settings.mode = .inline
+        #expect(throws: DeploymentError.self) { try Execution(serial, settings) }
+        settings.mode = nil
+        settings.threads = 2
+        #expect(throws: DeploymentError.self) { try Execution(serial, settings) }
+        let concurrent = try ModelDescription(json: Array(#"{"threading":"concurrent"}"#.utf8))
+        let execution = try Execution(concurrent, settings, threads: 8)
+        #expect(execution.mode == .inline && execution.threads == 2)
+        #expect(try Execution(concurrent, threads: 8).threads == 8)
     }
 }

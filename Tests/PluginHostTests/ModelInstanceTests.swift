@@ -38,7 +38,7 @@ private struct Model {
             values.append(JSONReference(kind: kind, flag: flag, start: start, end: text.count))
         }
         let end = instance.predict(
-            values,
+            values.span,
             in: text.span,
             requestID: Array("id".utf8).span,
             deadline: 0,
@@ -202,7 +202,7 @@ struct ModelInstanceTests {
             let id = Array("id".utf8)
             let count = AllocationCount.during(calls: 1000) {
                 _ = model.instance.predict(
-                    references,
+                    references.span,
                     in: text.span,
                     requestID: id.span,
                     deadline: 0,

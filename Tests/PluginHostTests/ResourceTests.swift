@@ -45,7 +45,7 @@ struct ResourceTests {
         let frame = CallFrame()
         let none: [UInt8] = []
         let end = try make(name, in: folder.path).predict(
-            [],
+            [JSONReference]().span,
             in: none.span,
             requestID: none.span,
             deadline: 0,

@@ -126,10 +126,6 @@ struct BadPluginTests {
         ("misfit_crash_in_constructor", "was ended by signal 6 (Aborted) while it was opened"),
         ("misfit_exit_in_constructor", "a build that ended its process (exited with status "),
         ("misfit_crash_in_create", "was ended by signal 4 (Illegal instruction) in create()"),
-        (
-            "misfit_serial",
-            "a model with threading 'serial' and execution 'inline'; this release runs"
-        ),
         ("misfit_prints_done", "a build that ended its process (exited with status "),
         ("misfit_exit_in_create", "in create(); wanted a build that"),
         ("misfit_crash_in_example", "was ended by signal 6 (Aborted) in predict()"),

@@ -55,7 +55,7 @@ struct Sample {
         let id: [UInt8] = []
         return AllocationCount.during(calls: 1000) {
             _ = instance.predict(
-                values,
+                values.span,
                 in: text.span,
                 requestID: id.span,
                 deadline: 0,
@@ -77,7 +77,7 @@ struct Sample {
     private func answer(_ values: [JSONReference], _ text: [UInt8]) -> String {
         let id: [UInt8] = []
         switch instance.predict(
-            values,
+            values.span,
             in: text.span,
             requestID: id.span,
             deadline: 0,

@@ -40,6 +40,7 @@ struct AbandonmentTests {
                 state: state,
                 snapshot: snapshot,
                 ring: rings[0],
+                mailbox: try Mailbox(),
                 seed: 1
             )
             second = try ServingLoop(
@@ -47,6 +48,7 @@ struct AbandonmentTests {
                 state: state,
                 snapshot: snapshot,
                 ring: rings[1],
+                mailbox: try Mailbox(),
                 seed: 2
             )
             let any = SocketAddress.ipv4(0x7f00_0001, port: 0)

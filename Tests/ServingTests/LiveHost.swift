@@ -1,4 +1,5 @@
 import Deployments
+import JSON
 import Logging
 import Platform
 import PluginHost
@@ -36,15 +37,18 @@ final class LiveHost {
         _ name: String,
         _ plugin: String,
         settings: String = "{}",
-        branch: String = "main"
+        branch: String = "main",
+        examples request: String? = nil
     ) throws {
+        let example = try request.map { try JSONValue(parsing: Array($0.utf8))["data"]?.text }
         guard let deployment = DeploymentName(branch: branch, name: name) else { return }
         _ = try DeploymentStore(root: configuration.deployments).publish(
             DeployRequest(
                 deployment: deployment,
                 plugin: Built.plugin(plugin),
                 resources: nil,
-                settings: settings
+                settings: settings,
+                examples: example.map { "[\($0 ?? "null")]" } ?? "[]"
             ),
             probe: PluginProbe(executable: Built.program)
         )

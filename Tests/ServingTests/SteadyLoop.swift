@@ -29,6 +29,7 @@ final class SteadyLoop {
             throw ClientError(description: "no name")
         }
         let version = try loader.load(name, 1)
+        let model = ServedModel(version)
         let reference = DeploymentReference(branch: "main", name: "reading", version: .latest)
         let splits = ["a", "b"].map {
             Split(name: $0, weight: 1, weightText: "1", backend: .deployment(reference))
@@ -44,7 +45,7 @@ final class SteadyLoop {
             splits: splits.map {
                 PreparedSplit(
                     name: $0.name,
-                    backend: .model(version),
+                    backend: .model(model),
                     text: SplitText(endpoint: endpoint, split: $0, version: 1, revision: 1)
                 )
             }
@@ -60,6 +61,7 @@ final class SteadyLoop {
             state: state,
             snapshot: ServingSnapshot(revision: 1, endpoints: [prepared]),
             ring: ring,
+            mailbox: try Mailbox(),
             seed: 1
         )
         let any = SocketAddress.ipv4(0x7f00_0001, port: 0)

@@ -43,6 +43,14 @@ int clinux_signal_next(int descriptor);
 // Names the calling thread (at most 15 bytes are kept).
 void clinux_name_thread(const char *name);
 
+// Makes the calling thread give way to others by so many steps of nice(2): on Linux a thread has a
+// priority of its own.
+int clinux_give_way(int steps);
+
+// Nanoseconds that the calling thread was ready to run and had no processor (schedstat); 0 where
+// the kernel does not say.
+uint64_t clinux_thread_delay(void);
+
 // A TCP connection's own count of bytes, from which a successor derives what its predecessor had
 // done (research/takeover.md, section 4). `consumed`: bytes that recv() has taken. `written`: bytes
 // that send() has accepted. Fails with ENOTCONN where the sums would be ambiguous.

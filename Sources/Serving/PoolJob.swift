@@ -1,0 +1,303 @@
+// What goes through a pool: the rows of one request for one model, and what they came to.
+
+import Bytes
+import Deployments
+import Endpoints
+import EventLoop
+import JSON
+import Platform
+import PluginHost
+import Surfaces
+
+/// Rows of one request for one model. Nothing in it changes but its cancellation, so it may be on
+/// the loop and on the pool's thread at once.
+final class PoolJob: Sendable {
+    /// The loop that waits for it, and under which number.
+    let home: Mailbox<ServingLoop>
+    let ticket: UInt64
+    /// Which of the request's parts it is.
+    let part: Int
+    /// The request's body.
+    let content: [UInt8]
+    let requestID: [UInt8]
+    /// The inputs of all rows, as places in `content`.
+    let values: [JSONReference]
+    /// Where those of each row stand in `values`.
+    let rows: [Range<Int>]
+    /// Monotonic nanoseconds.
+    let deadline: UInt64
+    let enqueuedAt: UInt64
+    let cancellation = Cancellation()
+
+    init(
+        home: Mailbox<ServingLoop>,
+        ticket: UInt64,
+        part: Int,
+        content: [UInt8],
+        requestID: [UInt8],
+        values: [JSONReference],
+        rows: [Range<Int>],
+        deadline: UInt64,
+        enqueuedAt: UInt64
+    ) {
+        self.home = home
+        self.ticket = ticket
+        self.part = part
+        self.content = content
+        self.requestID = requestID
+        self.values = values
+        self.rows = rows
+        self.deadline = deadline
+        self.enqueuedAt = enqueuedAt
+    }
+
+    /// Hands the results to the loop that waits for them.
+    func finish(_ result: PoolResult) {
+        let (ticket, part) = (self.ticket, self.part)
+        home.post { $0.take(result, ticket: ticket, part: part) }
+    }
+}
+
+/// What the rows of a job came to.
+struct PoolResult: Sendable {
+    /// The results of the rows, one behind the other.
+    var outputs: [UInt8] = []
+    /// Where each stands in `outputs`.
+    var rows: [Range<Int>] = []
+    /// The first row that failed, and why; then there is no result.
+    var failure: (row: Int, Failure)?
+    var queueNanoseconds: UInt64
+    /// Rows that were asked together.
+    var batchRows = 1
+}
+
+/// Asks one model on one thread of its pool.
+final class PoolWorker {
+    private let version: LoadedVersion
+    private var frames: [CallFrame] = []
+    private var check = ResultCheck()
+    // What a batch is made of: the bodies and ids of its requests, and its rows.
+    private var text: [UInt8] = []
+    private var values: [JSONReference] = []
+    private var rows: [BatchRow] = []
+
+    init(_ version: LoadedVersion) {
+        self.version = version
+    }
+
+    /// Asks everything of these jobs and hands the results over.
+    func run(_ jobs: [PoolJob]) {
+        let now = MonotonicClock.now()
+        var ready: [PoolJob] = []
+        for job in jobs where !job.cancellation.isCancelled {
+            if now >= job.deadline {
+                job.finish(expired(job, now, "waited for a thread of its model", row: 0))
+            } else {
+                ready.append(job)
+            }
+        }
+        if version.instance.takesBatches {
+            runTogether(ready, startedAt: now)
+        } else {
+            for job in ready { runRows(job) }
+        }
+    }
+
+    /// Asks a model that takes one row at a time.
+    private func runRows(_ job: PoolJob) {
+        var now = MonotonicClock.now()
+        var result = PoolResult(queueNanoseconds: now - job.enqueuedAt)
+        let frame = frame(0)
+        let (values, content, requestID) = (job.values, job.content, job.requestID)
+        for row in job.rows.indices {
+            if job.cancellation.isCancelled { return }
+            guard row == 0 || now < job.deadline else {
+                return job.finish(expired(job, now, "was computed", row: row))
+            }
+            let end = version.instance.predict(
+                values.span.extracting(job.rows[row]),
+                in: content.span,
+                requestID: requestID.span,
+                deadline: job.deadline,
+                cancellation: job.cancellation,
+                frame: frame
+            )
+            guard take(end, frame, row, &result) else { break }
+            now = MonotonicClock.now()
+        }
+        job.finish(result)
+        frame.shrink(to: 1 << 20)
+    }
+
+    /// Asks a model that takes several rows at once: those of several jobs, or a part of one job's.
+    private func runTogether(_ jobs: [PoolJob], startedAt: UInt64) {
+        let limit = version.execution.batch
+        if jobs.count == 1, jobs[0].rows.count > limit {
+            return runInSteps(jobs[0], startedAt, limit)
+        }
+        clear()
+        for job in jobs { append(job, job.rows.indices, layOut(job)) }
+        let ends = ask()
+        var next = 0
+        for job in jobs {
+            var result = PoolResult(queueNanoseconds: startedAt - job.enqueuedAt)
+            result.batchRows = rows.count
+            for row in job.rows.indices {
+                guard take(ends[next + row], frame(next + row), row, &result) else { break }
+            }
+            next += job.rows.count
+            job.finish(result)
+        }
+    }
+
+    private func runInSteps(_ job: PoolJob, _ startedAt: UInt64, _ limit: Int) {
+        var result = PoolResult(queueNanoseconds: startedAt - job.enqueuedAt)
+        result.batchRows = limit
+        clear()
+        let place = layOut(job)
+        var start = 0
+        while start < job.rows.count, result.failure == nil {
+            if job.cancellation.isCancelled { return }
+            let now = MonotonicClock.now()
+            guard start == 0 || now < job.deadline else {
+                return job.finish(expired(job, now, "was computed", row: start))
+            }
+            let step = start..<min(start + limit, job.rows.count)
+            values.removeAll(keepingCapacity: true)
+            rows.removeAll(keepingCapacity: true)
+            append(job, step, place)
+            let ends = ask()
+            for row in step {
+                guard take(ends[row - start], frame(row - start), row, &result) else { break }
+            }
+            start = step.upperBound
+        }
+        job.finish(result)
+    }
+
+    /// Forgets the batch before, and gives back what a large one has made grow.
+    private func clear() {
+        text.removeAll(keepingCapacity: text.capacity <= 1 << 20)
+        values.removeAll(keepingCapacity: true)
+        rows.removeAll(keepingCapacity: true)
+        for frame in frames { frame.shrink(to: 1 << 16) }
+    }
+
+    /// Puts a job's body and id behind the text that is there; where they stand.
+    private func layOut(_ job: PoolJob) -> (base: Int, requestID: Range<Int>) {
+        let base = text.count
+        text.append(contentsOf: job.content)
+        let id = text.count
+        text.append(contentsOf: job.requestID)
+        return (base, id..<text.count)
+    }
+
+    /// Puts rows of a job behind those that are there.
+    private func append(
+        _ job: PoolJob,
+        _ wanted: Range<Int>,
+        _ place: (base: Int, requestID: Range<Int>)
+    ) {
+        for row in wanted {
+            let start = values.count
+            for index in job.rows[row] { values.append(job.values[index].moved(by: place.base)) }
+            rows.append(
+                BatchRow(
+                    values: start..<values.count,
+                    requestID: place.requestID,
+                    deadline: job.deadline,
+                    cancellation: job.cancellation
+                )
+            )
+        }
+    }
+
+    private func ask() -> [PredictionEnd] {
+        if let last = rows.indices.last { _ = frame(last) }
+        let (values, text) = (self.values, self.text)
+        return version.instance.predict(rows, of: values.span, in: text.span, frames: frames)
+    }
+
+    private func frame(_ index: Int) -> CallFrame {
+        while frames.count <= index { frames.append(CallFrame()) }
+        return frames[index]
+    }
+
+    /// Takes the result of one row; false where it failed, and the job with it.
+    private func take(
+        _ end: PredictionEnd,
+        _ frame: CallFrame,
+        _ row: Int,
+        _ result: inout PoolResult
+    ) -> Bool {
+        do throws(Failure) {
+            try check.require(end, of: version, in: frame)
+        } catch {
+            result.failure = (row, error)
+            return false
+        }
+        let start = result.outputs.count
+        frame.withResult { result.outputs.append($0) }
+        guard result.outputs.count <= Predictor.outputBytesMaximum else {
+            result.failure = (row, Predictor.outputTooLarge)
+            return false
+        }
+        result.rows.append(start..<result.outputs.count)
+        return true
+    }
+
+    private func expired(
+        _ job: PoolJob,
+        _ now: UInt64,
+        _ what: String,
+        row: Int
+    ) -> PoolResult {
+        var result = PoolResult(queueNanoseconds: now - job.enqueuedAt)
+        result.failure = (
+            row, Failure(.deadlineExceeded, "the time of the prediction ended while it \(what)")
+        )
+        return result
+    }
+}
+
+/// Holds what a model has returned against the contract.
+struct ResultCheck {
+    private var document = JSONDocument()
+
+    /// Throws why a row has no result that can be sent.
+    mutating func require(
+        _ end: PredictionEnd,
+        of version: LoadedVersion,
+        in frame: CallFrame
+    ) throws(Failure) {
+        switch end {
+        case .answered: break
+        case .unreadable(let position):
+            let name = version.description.inputs?[position].name ?? ""
+            throw Failure(.badInput, "the input \"\(name)\" is beyond what a double holds")
+        case .failed(.invalidInput, let sentence): throw Failure(.badInput, sentence)
+        // A model is told of a cancellation when the time is over, or when nobody reads this.
+        case .failed(.cancelled, _):
+            throw Failure(.deadlineExceeded, "the time of the prediction ended in the model")
+        case .failed(.deadline, let sentence): throw Failure(.deadlineExceeded, sentence)
+        case .failed(_, let sentence): throw Failure(.modelFailed, sentence)
+        }
+        guard !frame.isNumber else { return }
+        let fault = frame.withResult { result -> JSONError? in
+            do throws(JSONError) {
+                try document.parse(result)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let fault {
+            throw Failure(.modelFailed, "the model wrote a result that is not JSON: \(fault)")
+        }
+    }
+
+    /// Gives back what one large result has made grow; see `Predictor.shrink`.
+    mutating func shrink(to values: Int) { document.shrink(to: values) }
+
+    init(depth: Int = 64) { document.depthMaximum = depth }
+}
