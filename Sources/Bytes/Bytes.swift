@@ -61,6 +61,16 @@ extension Array where Element == UInt8 {
     }
 }
 
+extension Array where Element: BitwiseCopyable {
+    /// Forgets the elements and keeps the memory. A few are taken off one by one: the general way
+    /// costs a call that is dearer than a small request's worth of them.
+    @inlinable
+    public mutating func clear() {
+        guard count <= 4 else { return removeAll(keepingCapacity: true) }
+        while !isEmpty { removeLast() }
+    }
+}
+
 /// Hexadecimal digits.
 public enum Hex {
     /// The lower-case digit of a number below 16.
@@ -90,31 +100,6 @@ public enum Hex {
 
 /// Questions that are asked of spans of bytes.
 public enum Bytes {
-    /// Whether a part of a span equals the given bytes.
-    @inlinable
-    public static func equal(
-        _ bytes: Span<UInt8>,
-        _ range: Range<Int>,
-        _ other: [UInt8]
-    ) -> Bool {
-        guard range.count == other.count else { return false }
-        for offset in 0..<other.count where bytes[range.lowerBound + offset] != other[offset] {
-            return false
-        }
-        return true
-    }
-
-    /// Whether two parts of one span hold the same bytes.
-    @inlinable
-    public static func equal(_ bytes: Span<UInt8>, _ one: Range<Int>, _ two: Range<Int>) -> Bool {
-        guard one.count == two.count else { return false }
-        for offset in 0..<one.count
-        where bytes[one.lowerBound + offset] != bytes[two.lowerBound + offset] {
-            return false
-        }
-        return true
-    }
-
     /// The string of a part of a span; invalid UTF-8 is repaired.
     public static func string(_ bytes: Span<UInt8>, _ range: Range<Int>) -> String {
         var copy: [UInt8] = []

@@ -22,6 +22,17 @@ package enum AssignmentKind: String, Sendable, CaseIterable {
     case forced
     /// Only one split has a weight above 0.
     case only
+
+    /// The member of a JSON object that says so, with a comma before it.
+    package var member: StaticString {
+        switch self {
+        case .subject: ",\"assignment\":\"subject\""
+        case .coin: ",\"assignment\":\"coin\""
+        case .noSubject: ",\"assignment\":\"noSubject\""
+        case .forced: ",\"assignment\":\"forced\""
+        case .only: ",\"assignment\":\"only\""
+        }
+    }
 }
 
 /// Chooses among the splits of one endpoint.

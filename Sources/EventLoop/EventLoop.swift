@@ -159,9 +159,8 @@ package final class EventLoop {
 
     private func waitTime(_ maximum: Int) -> Int {
         guard let first = deadlines.first else { return maximum }
-        let present = MonotonicClock.now()
-        guard first.time > present else { return 0 }
-        return min(maximum, Int(clamping: (first.time - present) / 1_000_000 + 1))
+        guard first.time > now else { return 0 }
+        return min(maximum, Int(clamping: (first.time - now) / 1_000_000 + 1))
     }
 }
 

@@ -40,55 +40,73 @@ package struct RequestParser: Sendable {
         _ limits: HTTPLimits
     ) throws(HTTPFault) -> Int? {
         while scanned < text.count {
-            let byte = text[scanned]
-            if byte == 0x0a {
-                guard scanned > lineStart, text[scanned - 1] == 0x0d else {
-                    throw HTTPFault(
-                        .badRequest,
-                        "a line of the request's head ends with LF without CR"
-                    )
-                }
-                let isEmpty = scanned - 1 == lineStart
-                scanned += 1
-                if isEmpty, lines == 0, skipped == 0 {
-                    // RFC 9112 2.2: an empty line before the request line is ignored.
-                    skipped = scanned
-                } else if isEmpty, lines == 0 {
-                    throw HTTPFault(.badRequest, "the request begins with empty lines")
-                } else if isEmpty {
-                    return scanned
-                } else {
-                    lines += 1
-                }
-                lineStart = scanned
-                if lines > limits.headerCount + 1 {
-                    throw HTTPFault(
-                        .headerFieldsTooLarge,
-                        "the request has more than \(limits.headerCount) header fields"
-                    )
-                }
-                if lines == 1 { headerStart = scanned }
-                continue
+            let found = Bytes.firstControl(in: text, from: scanned)
+            try checkLength(found, limits)
+            guard found < text.count else {
+                scanned = found
+                return nil
             }
-            if scanned > lineStart, text[scanned - 1] == 0x0d {
-                throw HTTPFault(.badRequest, "the request's head has CR without LF")
-            }
-            scanned += 1
-            let ended = byte == 0x0d ? 1 : 0
-            if lines == 0, scanned - skipped - ended > limits.requestLineBytes {
+            switch text[found] {
+            case 0x0d:
+                // What follows it decides; it may not be there yet.
+                guard found + 1 < text.count else {
+                    scanned = found
+                    return nil
+                }
+                guard text[found + 1] == 0x0a else {
+                    throw HTTPFault(.badRequest, "the request's head has CR without LF")
+                }
+                scanned = found + 2
+                if try endLine(isEmpty: found == lineStart, limits) { return scanned }
+            case 0x0a:
                 throw HTTPFault(
-                    .uriTooLong,
-                    "the request line is longer than \(limits.requestLineBytes) bytes"
+                    .badRequest,
+                    "a line of the request's head ends with LF without CR"
                 )
-            }
-            if lines > 0, scanned - headerStart > limits.headerBytes {
-                throw HTTPFault(
-                    .headerFieldsTooLarge,
-                    "the header fields are longer than \(limits.headerBytes) bytes"
-                )
+            default:
+                scanned = found + 1  // whether it may stand there, its line's reader says
             }
         }
         return nil
+    }
+
+    /// Notes the end of a line; true: it was the head's last.
+    private mutating func endLine(isEmpty: Bool, _ limits: HTTPLimits) throws(HTTPFault) -> Bool {
+        if isEmpty, lines > 0 { return true }
+        if isEmpty {
+            guard skipped == 0 else {
+                throw HTTPFault(.badRequest, "the request begins with empty lines")
+            }
+            // RFC 9112 2.2: an empty line before the request line is ignored.
+            skipped = scanned
+        } else {
+            lines += 1
+        }
+        lineStart = scanned
+        if lines > limits.headerCount + 1 {
+            throw HTTPFault(
+                .headerFieldsTooLarge,
+                "the request has more than \(limits.headerCount) header fields"
+            )
+        }
+        if lines == 1, !isEmpty { headerStart = scanned }
+        return false
+    }
+
+    /// Refuses a head that is too long already; it reaches up to `end`.
+    private func checkLength(_ end: Int, _ limits: HTTPLimits) throws(HTTPFault) {
+        if lines == 0, end - skipped > limits.requestLineBytes {
+            throw HTTPFault(
+                .uriTooLong,
+                "the request line is longer than \(limits.requestLineBytes) bytes"
+            )
+        }
+        if lines > 0, end - headerStart > limits.headerBytes {
+            throw HTTPFault(
+                .headerFieldsTooLarge,
+                "the header fields are longer than \(limits.headerBytes) bytes"
+            )
+        }
     }
 
     private var headerStart = 0
@@ -149,11 +167,11 @@ private struct HeadReader {
         head.method = method(text, start..<position)
         position += 1
         try readTarget(text)
-        let version: StaticString = "HTTP/"
-        for byte in version.description.utf8 {
-            guard text[position] == byte else { throw badVersion }
-            position += 1
-        }
+        guard text[position] == UInt8(ascii: "H"), text[position + 1] == UInt8(ascii: "T"),
+            text[position + 2] == UInt8(ascii: "T"), text[position + 3] == UInt8(ascii: "P"),
+            text[position + 4] == UInt8(ascii: "/")
+        else { throw badVersion }
+        position += 5
         guard isDigit(text[position]), text[position + 1] == UInt8(ascii: "."),
             isDigit(text[position + 2]), text[position + 3] == 0x0d
         else { throw badVersion }
@@ -177,9 +195,9 @@ private struct HeadReader {
                 "the request's target is empty or has a character that must be encoded"
             )
         }
-        let scheme: StaticString = "http://"
         let isAbsolute =
-            text[start] != UInt8(ascii: "/") && matches(text, start..<position, prefix: scheme)
+            text[start] != UInt8(ascii: "/") && position >= start + 7
+            && Bytes.equalIgnoringCase(text, start..<start + 7, "http://")
         if isAbsolute {
             // The absolute form, which a proxy uses: what counts is the path behind the authority.
             start += 7
@@ -228,14 +246,16 @@ private struct HeadReader {
         position += 1
         while text[position] == 0x20 || text[position] == 0x09 { position += 1 }
         let valueStart = position
+        position = Bytes.firstControl(in: text, from: position)
+        while text[position] == 0x09 {
+            position = Bytes.firstControl(in: text, from: position + 1)
+        }
+        guard text[position] == 0x0d else {
+            throw HTTPFault(.badRequest, "a header field has a control character in its value")
+        }
         var valueEnd = position
-        while text[position] != 0x0d {
-            let byte = text[position]
-            guard Field.isValueByte(byte) else {
-                throw HTTPFault(.badRequest, "a header field has a control character in its value")
-            }
-            position += 1
-            if byte != 0x20, byte != 0x09 { valueEnd = position }
+        while valueEnd > valueStart, text[valueEnd - 1] == 0x20 || text[valueEnd - 1] == 0x09 {
+            valueEnd -= 1
         }
         position += 2
         try take(text, name, valueStart..<valueEnd)
@@ -340,9 +360,11 @@ private struct HeadReader {
     }
 
     private func method(_ text: Span<UInt8>, _ range: Range<Int>) -> Method {
-        if matches(text, range, exactly: "POST") { return .post }
-        if matches(text, range, exactly: "GET") { return .get }
-        if matches(text, range, exactly: "HEAD") { return .head }
+        // The case of a method's letters counts.
+        for index in range where text[index] &- 65 >= 26 { return .other }
+        if matches(text, range, "post") { return .post }
+        if matches(text, range, "get") { return .get }
+        if matches(text, range, "head") { return .head }
         return .other
     }
 
@@ -362,38 +384,7 @@ private struct HeadReader {
 
     /// Whether a part of the text is this word, whatever the case of its letters.
     private func matches(_ text: Span<UInt8>, _ range: Range<Int>, _ word: StaticString) -> Bool {
-        guard range.count == word.utf8CodeUnitCount else { return false }
-        return matches(text, range, prefix: word)
-    }
-
-    private func matches(
-        _ text: Span<UInt8>,
-        _ range: Range<Int>,
-        prefix word: StaticString
-    ) -> Bool {
-        guard range.count >= word.utf8CodeUnitCount else { return false }
-        var index = range.lowerBound
-        for letter in word.description.utf8 {
-            let byte = text[index]
-            let lower = byte >= 65 && byte <= 90 ? byte | 0x20 : byte
-            if lower != letter { return false }
-            index += 1
-        }
-        return true
-    }
-
-    private func matches(
-        _ text: Span<UInt8>,
-        _ range: Range<Int>,
-        exactly word: StaticString
-    ) -> Bool {
-        guard range.count == word.utf8CodeUnitCount else { return false }
-        var index = range.lowerBound
-        for letter in word.description.utf8 {
-            if text[index] != letter { return false }
-            index += 1
-        }
-        return true
+        Bytes.equalIgnoringCase(text, range, word)
     }
 }
 
@@ -402,16 +393,10 @@ enum Field {
     /// Whether a byte may stand in a method or a field name (RFC 9110 5.6.2).
     @inline(__always)
     static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
-            UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"),
-            UInt8(ascii: "&"), UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"),
-            UInt8(ascii: "."), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"),
-            UInt8(ascii: "~"):
-            true
-        default: false
-        }
+        // A bit for each character: 0-9 and !#$%&'*+-. below U+0040; A-Z, a-z and ^_`|~ above.
+        let words: (UInt64, UInt64) = (0x03ff_6cfa_0000_0000, 0x57ff_ffff_c7ff_fffe)
+        let word = byte < 64 ? words.0 : words.1
+        return byte < 128 && word >> UInt64(byte & 63) & 1 == 1
     }
 
     /// Whether a byte may stand in a field's value (RFC 9110 5.5).

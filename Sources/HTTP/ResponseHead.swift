@@ -1,6 +1,6 @@
 // From an answer to the bytes of its head.
 
-import Bytes
+package import Bytes
 
 /// What an answer says about the connection.
 package enum ConnectionField: Sendable {
@@ -31,24 +31,24 @@ package enum ResponseHead {
         bodyBytes: Int,
         date: [UInt8],
         connection: ConnectionField,
-        fields: [UInt8],
-        to bytes: inout [UInt8]
+        fields: borrowing ByteBuffer,
+        to bytes: inout ByteBuffer
     ) {
-        bytes.append("HTTP/1.1 ")
+        bytes.append(literal: "HTTP/1.1 ")
         bytes.append(decimal: UInt64(status.rawValue))
         bytes.append(0x20)
-        bytes.append(status.reason.description)
-        bytes.append("\r\nContent-Type: application/json\r\nContent-Length: ")
+        bytes.append(literal: status.reason)
+        bytes.append(literal: "\r\nContent-Type: application/json\r\nContent-Length: ")
         bytes.append(decimal: UInt64(bodyBytes))
-        bytes.append("\r\nDate: ")
+        bytes.append(literal: "\r\nDate: ")
         bytes.append(contentsOf: date)
         switch connection {
-        case .none: bytes.append("\r\n")
-        case .keepAlive: bytes.append("\r\nConnection: keep-alive\r\n")
-        case .close: bytes.append("\r\nConnection: close\r\n")
+        case .none: bytes.append(literal: "\r\n")
+        case .keepAlive: bytes.append(literal: "\r\nConnection: keep-alive\r\n")
+        case .close: bytes.append(literal: "\r\nConnection: close\r\n")
         }
-        bytes.append(contentsOf: fields)
-        bytes.append("\r\n")
+        bytes.append(fields)
+        bytes.append(literal: "\r\n")
     }
 
     /// The `Date` of a moment, such as `Sat, 21 Nov 2026 03:00:00 GMT`.

@@ -24,6 +24,24 @@ package enum MonotonicClock {
     }
 }
 
+/// The wall clock for one thread that knows the monotonic time anyway: it is read ten times a second
+/// at most, and what somebody has set it to counts from then on.
+package struct WallClock: Sendable {
+    private var offset: Int64 = 0
+    private var readAt: UInt64 = 0
+
+    package init() {}
+
+    /// The wall clock's time at a present moment, in monotonic nanoseconds.
+    package mutating func time(at moment: UInt64) -> WallTime {
+        if moment &- readAt > 100_000_000 {
+            readAt = moment
+            offset = WallTime.now().microseconds - Int64(moment / 1000)
+        }
+        return WallTime(microseconds: Int64(moment / 1000) + offset)
+    }
+}
+
 /// A moment in Coordinated Universal Time.
 package struct WallTime: Sendable, Equatable {
     /// Microseconds since 1970-01-01T00:00:00Z.

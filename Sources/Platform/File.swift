@@ -158,7 +158,7 @@ package enum File {
     ) throws(SystemError) {
         let file = try open(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
         do {
-            try file.writeAll(bytes)
+            try file.writeAll(bytes.span)
             try file.synchronize()
         } catch {
             throw error.about(path)

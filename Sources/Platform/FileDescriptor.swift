@@ -40,7 +40,7 @@ package struct FileDescriptor: ~Copyable {
     }
 
     /// Writes all the bytes, however many calls that takes. Calls `write(2)`.
-    package borrowing func writeAll(_ bytes: [UInt8]) throws(SystemError) {
+    package borrowing func writeAll(_ bytes: Span<UInt8>) throws(SystemError) {
         var done = 0
         while done < bytes.count {
             done += try write(bytes, from: done)
@@ -48,7 +48,8 @@ package struct FileDescriptor: ~Copyable {
     }
 
     /// Writes what one call takes of the bytes from an offset on. Calls `write(2)`.
-    package borrowing func write(_ bytes: [UInt8], from offset: Int) throws(SystemError) -> Int {
+    package borrowing func write(_ bytes: Span<UInt8>, from offset: Int) throws(SystemError) -> Int
+    {
         let number = self.number
         let result = unsafe bytes.withUnsafeBytes { storage in
             Result { () throws(SystemError) -> Int in

@@ -9,10 +9,14 @@
 // record gets; after writing it moves `tail`. A successor that finds such a note compares it with
 // the last sequence number in the log and skips what is there already.
 //
-// Layout, version 1: a page of header (magic, layout version, capacity, then head, tail, the note
-// and the count of lost records, each on a cache line of its own), then `capacity` bytes of
-// records: length 4, check 4, key 8, payload, padding to 8. A length of 0xffffffff sends the reader
-// back to the front.
+// Whenever everything has been read, the producer begins again at the front: as long as the reader
+// keeps up, the same few pages are used again and again, and stay in the cache; the rest is for the
+// time in which the disk does not.
+//
+// Layout, version 2: a page of header (magic, layout version, capacity, then head with the position
+// that stands at the front, tail, the note and the count of lost records, each on a cache line of
+// its own), then `capacity` bytes of records: length 4, check 4, key 8, payload, padding to 8. A
+// length of 0xffffffff sends the reader back to the front.
 
 import Glibc
 import Synchronization
@@ -27,7 +31,7 @@ import Synchronization
 @safe
 package final class LogRing: @unchecked Sendable {
     static let magic: UInt64 = 0x31_47_4e_49_52_59_57_53  // "SWYRING1"
-    static let layoutVersion: UInt64 = 1
+    static let layoutVersion: UInt64 = 2
     static let headerBytes = 4096
     static let recordHeaderBytes = 16
     static let wrapMark: UInt32 = 0xffff_ffff
@@ -61,7 +65,8 @@ package final class LogRing: @unchecked Sendable {
         capacity = size - Self.headerBytes
         guard number(0) == Self.magic, number(8) == Self.layoutVersion,
             number(16) == UInt64(capacity), number(64) >= number(128), number(64) < 1 << 62,
-            number(64) % 8 == 0, number(128) % 8 == 0,
+            number(64) % 8 == 0, number(128) % 8 == 0, number(72) % 8 == 0,
+            number(72) <= number(64),
             number(64) - number(128) <= UInt64(capacity)
         else { return nil }
     }
@@ -87,6 +92,7 @@ package final class LogRing: @unchecked Sendable {
     }
 
     private static let headPlace = 64
+    private static let frontPlace = 72
     private static let tailPlace = 128
     private static let batchEndPlace = 192
     private static let batchSequencePlace = 200
@@ -97,11 +103,16 @@ package final class LogRing: @unchecked Sendable {
     /// Appends one record; false when there is no room, and then nothing has changed.
     ///
     /// `key` tells which request of which connection the record is of.
-    package func append(_ payload: [UInt8], key: UInt64) -> Bool {
+    package func append(_ payload: Span<UInt8>, key: UInt64) -> Bool {
         let needed = Self.recordHeaderBytes + (payload.count + 7) & ~7
         let head = load(Self.headPlace, .relaxed)
         let used = Int(head - load(Self.tailPlace, .acquiring))
-        var place = Int(head % UInt64(capacity))
+        var place = place(of: head)
+        if used == 0, place >= Self.pageBytes {
+            // Nothing waits, so the reader reads nothing: the front may be moved to here.
+            store(Self.frontPlace, head)
+            place = 0
+        }
         let toEnd = capacity - place
         let skipped = toEnd < needed ? toEnd : 0
         guard needed <= capacity / 2, used + skipped + needed <= capacity else { return false }
@@ -128,6 +139,15 @@ package final class LogRing: @unchecked Sendable {
         store(Self.headPlace, head + UInt64(skipped + needed))
         return true
     }
+
+    /// Where a position stands. The reader sees the front that belongs to a head: it is stored
+    /// before that head, and only while the reader has nothing to read.
+    private func place(of position: UInt64) -> Int {
+        Int((position - load(Self.frontPlace, .relaxed)) % UInt64(capacity))
+    }
+
+    /// Bytes behind the front that make it worth going back.
+    private static let pageBytes = 4096
 
     /// Counts a record that found no room. Called by the producer.
     package func countLost() {
@@ -178,7 +198,7 @@ package final class LogRing: @unchecked Sendable {
         let head = limit ?? load(Self.headPlace, .acquiring)
         var position = start
         while position < head, position - start < UInt64(bytes) {
-            let place = Int(position % UInt64(capacity))
+            let place = place(of: position)
             let record = unsafe base + Self.headerBytes + place
             let length = unsafe record.load(as: UInt32.self)
             if length == Self.wrapMark, position + UInt64(capacity - place) <= head {

@@ -141,7 +141,6 @@ package final class SlotRegion: @unchecked Sendable {
     package func slot(_ index: Int) -> Slot {
         precondition(index >= 0 && index < count, "there is no such slot")
         return unsafe Slot(
-            region: self,
             index: index,
             header: headers + index * Self.headerStride,
             input: buffers + index * Self.bufferStride,
@@ -157,12 +156,12 @@ package final class SlotRegion: @unchecked Sendable {
 
 /// One connection's slot, as its owner sees it.
 ///
-/// SAFETY: the pointers are those of slot `index` of `region`, which is kept alive here; the header
-/// is 128 bytes, the input 32,768, the output 32,768 bytes long, and every access below is bounded
-/// by these. Only the slot's owner holds one (see `SlotRegion`).
+/// SAFETY: the pointers are those of slot `index` of a region that its host keeps mapped for as long
+/// as loops run: a slot does not keep it, since counting references was a part of every request. The
+/// header is 128 bytes, the input 32,768, the output 32,768 bytes long, and every access below is
+/// bounded by these. Only the slot's owner holds one (see `SlotRegion`).
 @safe
-package struct Slot {
-    private let region: SlotRegion
+package struct Slot: BitwiseCopyable {
     /// Which slot it is.
     package let index: Int
     private let header: UnsafeMutableRawPointer
@@ -171,13 +170,11 @@ package struct Slot {
 
     @unsafe
     init(
-        region: SlotRegion,
         index: Int,
         header: UnsafeMutableRawPointer,
         input: UnsafeMutableRawPointer,
         output: UnsafeMutableRawPointer
     ) {
-        self.region = region
         self.index = index
         unsafe self.header = header
         unsafe self.input = input
@@ -349,7 +346,7 @@ package struct Slot {
     package var outputRoom: Int { SlotRegion.outputCapacity - word.output }
 
     /// Copies bytes behind the committed output plus `offset`; they count once they are committed.
-    package func stageOutput(_ bytes: [UInt8], at offset: Int) {
+    package func stageOutput(_ bytes: Span<UInt8>, at offset: Int) {
         let place = word.output + offset
         precondition(place + bytes.count <= SlotRegion.outputCapacity, "the answer fits")
         unsafe bytes.withUnsafeBytes { source in

@@ -22,7 +22,8 @@ final class Connection: LoopClient {
 
     let slot: Slot
     private let socket: FileDescriptor
-    private unowned let owner: ServingLoop
+    /// Its loop, which forgets it when it closes: so the two do not keep each other for ever.
+    private let owner: ServingLoop
     private var token: LoopToken?
     private var interest: Interest = .readable
     private var phase = Phase.serving
@@ -240,9 +241,11 @@ final class Connection: LoopClient {
             countChunked(request.chunkedContents?.count ?? 0)
             switch step {
             case .nothing, .incomplete: return
-            case .wantsContinue: return place(ResponseHead.continue, consuming: 0)
+            case .wantsContinue:
+                let bytes = ResponseHead.continue
+                return place(bytes.span, consuming: 0)
             case .emptyLine:
-                place([], consuming: 2)
+                place([UInt8]().span, consuming: 2)
                 forgetRequest()
                 request = PendingRequest(allowsEmptyLine: false)
             case .fault(let fault): refuse(fault)
@@ -270,7 +273,8 @@ final class Connection: LoopClient {
         let exchange = Exchange(
             head: head,
             key: slot.connection << 24 | slot.sequence & 0xff_ffff,
-            connection: connection
+            connection: connection,
+            startedAt: owner.eventLoop.now
         )
         let waiting = input.withBytes { text in
             if let contents = request.chunkedContents {
@@ -294,7 +298,7 @@ final class Connection: LoopClient {
             closesAfterOutput = true
             slot.flags.insert(.closeAfterOutput)
         }
-        place(owner.answer, consuming: total)
+        owner.answer.withSpan { place($0, consuming: total) }
         forgetRequest()
         owner.shrinkBuffers()
     }
@@ -329,7 +333,8 @@ final class Connection: LoopClient {
         input.withBytes { owner.answerFault(fault, request.head, in: $0, key: key) }
         closesAfterOutput = true
         slot.flags.insert(.closeAfterOutput)
-        place(owner.answer, consuming: input.withBytes { $0.count })
+        let count = input.withBytes { $0.count }
+        owner.answer.withSpan { place($0, consuming: count) }
         forgetRequest()
     }
 
@@ -353,7 +358,7 @@ final class Connection: LoopClient {
     ///
     /// One store says both, so that a successor never finds an answered request unanswered, nor the
     /// other way round.
-    private func place(_ bytes: [UInt8], consuming count: Int) {
+    private func place(_ bytes: Span<UInt8>, consuming count: Int) {
         if !output.hasRoom(bytes.count), !output.isSpilled { _ = flush() }
         guard phase != .closed else { return }
         var word = slot.word

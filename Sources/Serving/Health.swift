@@ -9,11 +9,11 @@ enum Health {
         isLive: Bool,
         _ state: HostState,
         _ snapshot: ServingSnapshot,
-        to body: inout [UInt8]
+        to body: inout ByteBuffer
     ) -> Bool {
         if isLive {
             // Whoever reads this was answered by a loop that turns.
-            body.append("{\"live\":true}")
+            body.append(literal: "{\"live\":true}")
             return true
         }
         var reasons: [String] = []
@@ -36,7 +36,7 @@ enum Health {
             .init("configRevision", .number(String(snapshot.revision))),
             .init("reasons", .array(reasons.map { .string($0) })),
         ])
-        value.write(to: &body)
+        body.append(value.text)
         return isReady
     }
 }

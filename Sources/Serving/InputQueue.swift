@@ -5,7 +5,7 @@ import Bytes
 import Platform
 
 /// A connection's input.
-struct InputQueue {
+struct InputQueue: ~Copyable {
     private let slot: Slot
     private let state: HostState
     /// What did not fit into the slot, from `start` on; nil while the slot holds everything.

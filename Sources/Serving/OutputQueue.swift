@@ -1,9 +1,10 @@
 // The answers of a connection on their way out: first those in the slot, then one that did not fit.
 
+import Bytes
 import Platform
 
 /// What of a connection's output the kernel has, and what it does not have yet.
-struct OutputQueue {
+struct OutputQueue: ~Copyable {
     private let slot: Slot
     private let state: HostState
     /// Bytes of the slot's output that the kernel has taken. A successor asks the kernel for it.
@@ -31,10 +32,10 @@ struct OutputQueue {
     }
 
     /// Puts an answer that has no room in the slot on the heap.
-    mutating func spill(_ bytes: [UInt8]) {
+    mutating func spill(_ bytes: Span<UInt8>) {
         slot.flags.insert(.spilled)
         state.countSpilled(bytes.count)
-        spilled.append(contentsOf: bytes)
+        spilled.append(bytes)
     }
 
     /// Gives up on what lies on the heap.

@@ -1,6 +1,7 @@
 // A request whose answer waits for pools: everything that the loop has to put together once they
 // are done. The loop keeps it under its ticket; the connection keeps the ticket's object.
 
+import Bytes
 import Deployments
 import EventLoop
 import Platform
@@ -35,13 +36,15 @@ final class PendingAnswer {
 
     /// Gives the parts to their models' pools; throws where one has no place, and then none works.
     func submit(to home: Mailbox<ServingLoop>, at now: UInt64) throws(Failure) {
+        var requestID: [UInt8] = []
+        requestID.append(predictor.requestID)
         for (index, part) in predictor.parts.enumerated() {
             let job = PoolJob(
                 home: home,
                 ticket: ticket,
                 part: index,
                 content: content,
-                requestID: predictor.requestID,
+                requestID: requestID,
                 values: part.values,
                 rows: part.inputs,
                 deadline: part.deadline,

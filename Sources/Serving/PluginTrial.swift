@@ -1,5 +1,6 @@
 // Asking one model without a host: an author's inner loop.
 
+import Bytes
 package import Deployments
 import Endpoints
 import HTTP
@@ -63,8 +64,8 @@ package enum PluginTrial {
         let target = PreparedSplit(name: "", backend: .model(model), text: text)
         let predictor = Predictor(ServerConfiguration(), coin: CoinGenerator(seed: 1))
         let content = Array("{\"data\":\(data)}".utf8)
-        predictor.requestID = Array("trial".utf8)
-        var body: [UInt8] = []
+        predictor.requestID.append("trial")
+        var body = ByteBuffer()
         do throws(Failure) {
             try predictor.predict(
                 .deployment(target),
@@ -81,7 +82,7 @@ package enum PluginTrial {
                 requestID: predictor.requestID,
                 body: &body
             )
-            return (body, nil)
+            return (bytes(of: body), nil)
         } catch {
             NativeSurface.appendFailure(
                 error,
@@ -89,8 +90,14 @@ package enum PluginTrial {
                 requestID: predictor.requestID,
                 body: &body
             )
-            return (body, error)
+            return (bytes(of: body), error)
         }
+    }
+
+    private static func bytes(of buffer: borrowing ByteBuffer) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(buffer)
+        return bytes
     }
 }
 

@@ -26,11 +26,11 @@ final class Predictor {
     private(set) var startedAt: UInt64 = 0
     private(set) var deadline: UInt64 = 0
     /// When the clock was last read.
-    private(set) var moment: UInt64 = 0
+    var moment: UInt64 = 0
     /// What pools have to do before there is an answer.
     private(set) var parts: [PoolPart] = []
     /// The id of the request at hand, and what its record says of it as a whole.
-    var requestID: [UInt8] = []
+    var requestID = ByteBuffer(capacity: 256)
     var facts = RequestFacts()
     private let frame = CallFrame()
     private var check: ResultCheck
@@ -50,6 +50,7 @@ final class Predictor {
 
     /// Forgets the request before.
     func clear() {
+        moment = 0
         call.clear()
         outcome.clear()
         if !parts.isEmpty { parts = [] }
@@ -260,15 +261,17 @@ final class Predictor {
 
     /// Asks a model on this thread; its result is in the frame afterwards.
     private func ask(_ model: ServedModel, _ content: Span<UInt8>) throws(Failure) {
-        let (values, requestID) = (self.values, self.requestID)
+        let values = self.values
         let watch = model.watchIfNeeded()
-        let end = model.version.instance.predict(
-            values.span,
-            in: content,
-            requestID: requestID.span,
-            deadline: deadline(of: model),
-            frame: frame
-        )
+        let end = requestID.withSpan { requestID in
+            model.version.instance.predict(
+                values.span,
+                in: content,
+                requestID: requestID,
+                deadline: deadline(of: model),
+                frame: frame
+            )
+        }
         let last = moment
         moment = MonotonicClock.now()
         if watch != nil || moment - last > ServedModel.inlineNanoseconds {

@@ -96,13 +96,13 @@ package final class RequestLogFiles {
     }
 
     /// Appends whole lines, which have the next `count` numbers; all of them or none.
-    func append(_ lines: [UInt8], count: UInt64) throws(SystemError) {
+    func append(_ lines: borrowing ByteBuffer, count: UInt64) throws(SystemError) {
         if count == 0 { return }
         // Somebody may have removed the file, or the whole folder.
         let isOld = size > 0 && MonotonicClock.now() - begunAt >= ageNanoseconds
         if file == nil || size >= bytesMaximum || isOld || !File.exists(path) { try beginFile() }
         do {
-            try file?.writeAll(lines)
+            try lines.withSpan { bytes throws(SystemError) in try file?.writeAll(bytes) }
         } catch {
             // A torn line must not stay: the same records are written again later.
             do {
@@ -147,7 +147,7 @@ package final class RequestLogFiles {
     /// Writes a noted batch. After a failure nothing of it is in the file, and the note is taken
     /// back.
     private func write(
-        _ composer: LineComposer,
+        _ composer: borrowing LineComposer,
         _ end: UInt64,
         _ ring: LogRing
     ) throws(SystemError) -> UInt64 {
@@ -179,8 +179,8 @@ package final class RequestLogFiles {
 }
 
 /// Puts sequence numbers into records.
-private struct LineComposer {
-    var lines: [UInt8] = []
+private struct LineComposer: ~Copyable {
+    var lines = ByteBuffer(capacity: 1 << 16)
     var count: UInt64 = 0
     private var next: UInt64
     private var toSkip: UInt64
@@ -197,9 +197,9 @@ private struct LineComposer {
             return
         }
         guard record.count > RequestRecord.timeBytes else { return }
-        lines.append("{\"time\":\"")
+        lines.append(literal: "{\"time\":\"")
         lines.append(record.extracting(0..<RequestRecord.timeBytes))
-        lines.append("\",\"sequence\":")
+        lines.append(literal: "\",\"sequence\":")
         lines.append(decimal: next)
         lines.append(record.extracting(RequestRecord.timeBytes..<record.count))
         lines.append(0x0a)

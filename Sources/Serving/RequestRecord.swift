@@ -21,34 +21,34 @@ struct RequestFacts {
 }
 
 /// Writes records.
-struct RequestRecord {
+struct RequestRecord: ~Copyable {
     /// Bytes of `2026-11-21T03:00:00.123456Z`.
     static let timeBytes = 27
     /// Bytes of one part before its end and its sequence number; a whole line has at most 64 KiB.
     static let bytesMaximum = 64 * 1024 - 128
 
     /// The part that is being written; it keeps its memory.
-    private var text: [UInt8] = []
+    private var text = ByteBuffer(capacity: 4096)
+    private var time = WallTime(microseconds: 0)
     private var second: Int64 = -1
     private var secondText: [UInt8] = []
-
-    init() {
-        text.reserveCapacity(4096)
-    }
 
     /// Writes the records of a request and hands out each part.
     ///
     /// - Parameters:
     ///   - predictor: the request, its rows and what they came to.
     ///   - content: the request's body.
+    ///   - time: when it was answered.
     ///   - withPayloads: whether inputs and outputs are wanted.
     ///   - emit: takes one complete part.
     mutating func write(
         _ predictor: Predictor,
         in content: Span<UInt8>,
+        at time: WallTime,
         withPayloads: Bool,
-        _ emit: ([UInt8]) -> Void
+        _ emit: (Span<UInt8>) -> Void
     ) {
+        self.time = time
         let splits = predictor.outcome.splits.count
         if splits == 0 {
             return write(predictor, nil, content, withPayloads, emit)
@@ -64,7 +64,7 @@ struct RequestRecord {
         _ split: Int?,
         _ content: Span<UInt8>,
         _ withPayloads: Bool,
-        _ emit: ([UInt8]) -> Void
+        _ emit: (Span<UInt8>) -> Void
     ) {
         begin(predictor, split)
         var part = 1
@@ -72,20 +72,20 @@ struct RequestRecord {
         let rows = split == nil ? predictor.call.rows.count : predictor.outcome.rows.count
         for row in 0..<rows where split == nil || predictor.outcome.rows[row].split == split {
             let before = text.count
-            if before > rowsStart { text.append(",") }
+            if before > rowsStart { text.append(UInt8(ascii: ",")) }
             let room = Self.bytesMaximum - rowsStart
             appendRow(row, predictor, content, payloadRoom: withPayloads ? room : nil)
             guard text.count > Self.bytesMaximum, before > rowsStart else { continue }
             text.removeLast(text.count - before)
             text.append("],\"part\":\(part)}")
-            emit(text)
+            text.withSpan(emit)
             part += 1
             begin(predictor, split)
             rowsStart = text.count
             appendRow(row, predictor, content, payloadRoom: withPayloads ? room : nil)
         }
-        text.append(part == 1 ? "]}" : "],\"part\":\(part)}")
-        emit(text)
+        if part == 1 { text.append(literal: "]}") } else { text.append("],\"part\":\(part)}") }
+        text.withSpan(emit)
     }
 
     /// Begins a part: everything before its rows.
@@ -93,12 +93,11 @@ struct RequestRecord {
         _ predictor: Predictor,
         _ split: Int?
     ) {
-        text.removeAll(keepingCapacity: text.capacity <= 1 << 20)
+        text.clear(keeping: 1 << 20)
         appendTime()
-        text.append(",\"requestId\":")
-        let requestID = predictor.requestID
-        text.append(jsonString: requestID.span)
-        text.append(",\"surface\":\"native\"")
+        text.append(literal: ",\"requestId\":")
+        predictor.requestID.withSpan { text.append(jsonString: $0) }
+        text.append(literal: ",\"surface\":\"native\"")
         let facts = predictor.facts
         var rows = predictor.call.rows.count
         var queueNanoseconds: UInt64 = 0
@@ -106,31 +105,29 @@ struct RequestRecord {
             let used = predictor.outcome.splits[split]
             text.append(contentsOf: used.text.recordOpening)
             if let assignment = used.assignment {
-                text.append(",\"assignment\":\"")
-                text.append(assignment.rawValue)
-                text.append("\"")
+                text.append(literal: assignment.member)
             }
             text.append(contentsOf: used.text.recordClosing)
             rows = used.batchRows
             queueNanoseconds = used.queueNanoseconds
         } else if let endpoint = facts.endpoint {
-            text.append(",\"endpointName\":")
+            text.append(literal: ",\"endpointName\":")
             text.append(jsonString: endpoint.endpoint.name)
         }
-        text.append(",\"status\":")
+        text.append(literal: ",\"status\":")
         text.append(decimal: UInt64(facts.status))
         if let code = facts.code {
-            text.append(",\"code\":\"")
+            text.append(literal: ",\"code\":\"")
             text.append(code.rawValue)
-            text.append("\"")
+            text.append(UInt8(ascii: "\""))
         }
-        text.append(",\"durationMicroseconds\":")
+        text.append(literal: ",\"durationMicroseconds\":")
         text.append(decimal: facts.durationNanoseconds / 1000)
-        text.append(",\"queueMicroseconds\":")
+        text.append(literal: ",\"queueMicroseconds\":")
         text.append(decimal: queueNanoseconds / 1000)
-        text.append(",\"batchSize\":")
+        text.append(literal: ",\"batchSize\":")
         text.append(decimal: UInt64(rows))
-        text.append(",\"results\":[")
+        text.append(literal: ",\"results\":[")
     }
 
     /// Appends one row; `payloadRoom` is how many bytes it may take with inputs and output, and nil
@@ -143,22 +140,21 @@ struct RequestRecord {
     ) {
         let start = text.count
         let id = predictor.call.rows[row].id
-        text.append("{\"id\":")
+        text.append(literal: "{\"id\":")
         if id >= 0 {
             text.append(content.extracting(predictor.document.entries[id].range))
         } else {
             text.append(decimal: UInt64(row))
         }
         if row < predictor.outcome.rows.count, predictor.outcome.rows[row].hasSubject {
-            text.append(",\"subjectId\":")
-            let subjects = predictor.outcome.subjects
+            text.append(literal: ",\"subjectId\":")
             let place = predictor.outcome.rows[row].subject
-            text.append(jsonString: subjects.span.extracting(place))
+            predictor.outcome.subjects.withSpan { text.append(jsonString: $0.extracting(place)) }
         }
         if let payloadRoom {
             appendPayloads(row, predictor, content, room: payloadRoom - (text.count - start))
         }
-        text.append("}")
+        text.append(UInt8(ascii: "}"))
     }
 
     /// Appends a row's inputs and its output, or, where they have no room, that they are gone.
@@ -175,19 +171,18 @@ struct RequestRecord {
         for index in arguments {
             bytes += predictor.document.entries[predictor.call.arguments[index]].range.count + 1
         }
-        guard bytes <= room else { return text.append(",\"payloads\":\"dropped\"") }
+        guard bytes <= room else { return text.append(literal: ",\"payloads\":\"dropped\"") }
         let before = text.count
-        text.append(",\"inputs\":[")
+        text.append(literal: ",\"inputs\":[")
         for index in arguments {
-            if index > arguments.lowerBound { text.append(",") }
+            if index > arguments.lowerBound { text.append(UInt8(ascii: ",")) }
             let argument = predictor.call.arguments[index]
             text.append(content.extracting(predictor.document.entries[argument].range))
         }
-        text.append("]")
+        text.append(UInt8(ascii: "]"))
         if !output.isEmpty {
-            let outputs = predictor.outcome.outputs
-            text.append(",\"output\":")
-            text.append(outputs.span.extracting(output))
+            text.append(literal: ",\"output\":")
+            predictor.outcome.outputs.withSpan { text.append($0.extracting(output)) }
         }
         // Checked JSON has line ends only between its tokens; a record is one line.
         for index in before..<text.count where text[index] == 0x0a || text[index] == 0x0d {
@@ -196,15 +191,14 @@ struct RequestRecord {
     }
 
     private mutating func appendTime() {
-        let now = WallTime.now()
-        if now.seconds != second {
-            second = now.seconds
+        if time.seconds != second {
+            second = time.seconds
             secondText.removeAll(keepingCapacity: true)
-            Timestamp.appendSecond(now.parts, to: &secondText)
+            Timestamp.appendSecond(time.parts, to: &secondText)
         }
         text.append(contentsOf: secondText)
         text.append(UInt8(ascii: "."))
-        text.append(decimal: UInt64(max(0, now.microseconds) % 1_000_000), width: 6)
+        text.append(decimal: UInt64(max(0, time.microseconds) % 1_000_000), width: 6)
         text.append(UInt8(ascii: "Z"))
     }
 }

@@ -1,6 +1,7 @@
 // From a complete request to a complete answer, and to what its record says.
 
 import Bytes
+import EventLoop
 import HTTP
 import Platform
 import Surfaces
@@ -11,8 +12,8 @@ struct Exchange {
     /// Which request of which connection it is.
     let key: UInt64
     let connection: ConnectionField
-    /// Monotonic nanoseconds.
-    let startedAt = MonotonicClock.now()
+    /// When the loop came to it, in monotonic nanoseconds.
+    let startedAt: UInt64
 }
 
 extension ServingLoop {
@@ -137,7 +138,7 @@ extension ServingLoop {
         in text: Span<UInt8>,
         key: UInt64
     ) {
-        let startedAt = MonotonicClock.now()
+        let startedAt = eventLoop.now
         beginRequest(head, text)
         let code: FailureCode =
             switch fault.status {

@@ -30,10 +30,11 @@ package final class ServingLoop {
     private(set) var predictor: Predictor
     private var sparePredictors: [Predictor] = []
     var path: [UInt8] = []
-    var body: [UInt8] = []
-    var answer: [UInt8] = []
-    var fields: [UInt8] = []
+    var body = ByteBuffer(capacity: 4096)
+    var answer = ByteBuffer(capacity: 4096)
+    var fields = ByteBuffer(capacity: 4096)
     private var recorder = RequestRecord()
+    private var wallClock = WallClock()
     private var dateSecond: Int64 = -1
     private var dateText: [UInt8] = []
     private let idPrefix: [UInt8]
@@ -61,9 +62,6 @@ package final class ServingLoop {
         prefix.append(UInt8(ascii: "-"))
         idPrefix = prefix
         predictor = Predictor(state.configuration, coin: coin)
-        body.reserveCapacity(4096)
-        answer.reserveCapacity(4096)
-        fields.reserveCapacity(4096)
     }
 
     /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
@@ -133,7 +131,7 @@ package final class ServingLoop {
 
     /// The text of the `Date` field; written once a second.
     var date: [UInt8] {
-        let now = WallTime.now()
+        let now = wallClock.time(at: eventLoop.now)
         if now.seconds != dateSecond {
             dateSecond = now.seconds
             let parts = now.parts
@@ -154,7 +152,7 @@ package final class ServingLoop {
     func beginRequest(_ head: RequestHead?, _ text: Span<UInt8>) {
         predictor.clear()
         beginAnswer()
-        predictor.requestID.removeAll(keepingCapacity: true)
+        predictor.requestID.clear()
         if let given = head?.requestID {
             let isPrintable = given.allSatisfy { text[$0] > 0x20 && text[$0] < 0x7f }
             if isPrintable {
@@ -168,17 +166,17 @@ package final class ServingLoop {
     }
 
     private func beginAnswer() {
-        body.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
+        body.clear()
+        fields.clear()
     }
 
     /// Puts head and body together in `answer`.
     func finishAnswer(_ status: Status, _ connection: ConnectionField, withBody: Bool = true) {
         predictor.facts.status = status.rawValue
-        fields.append("X-Request-Id: ")
-        fields.append(contentsOf: predictor.requestID)
-        fields.append("\r\n")
-        answer.removeAll(keepingCapacity: true)
+        fields.append(literal: "X-Request-Id: ")
+        fields.append(predictor.requestID)
+        fields.append(literal: "\r\n")
+        answer.clear()
         ResponseHead.write(
             status,
             bodyBytes: body.count,
@@ -187,26 +185,29 @@ package final class ServingLoop {
             fields: fields,
             to: &answer
         )
-        if withBody { answer.append(contentsOf: body) }
+        if withBody { answer.append(body) }
     }
 
     /// Gives back what one large request has made grow, so that it is not kept for ever.
     func shrinkBuffers() {
         let large = 1 << 20
-        if body.capacity > large { body = [] }
-        if answer.capacity > large { answer = [] }
+        if body.capacity > large { body.clear(keeping: large) }
+        if answer.capacity > large { answer.clear(keeping: large) }
         predictor.shrink(to: large)
     }
 
     /// Leaves the records of the request at hand in the ring. Called before the answer is sent.
     func leaveRecords(key: UInt64, startedAt: UInt64, content: Span<UInt8>) {
-        let now = MonotonicClock.now()
+        // The clock was read behind a model's call; where there was none, it is read here. A model
+        // may have taken long: deadlines that are set in this turn count from here.
+        let asked = predictor.moment
+        let now = asked > startedAt ? asked : MonotonicClock.now()
         predictor.facts.durationNanoseconds = now &- startedAt
-        // A model may have taken long: deadlines that are set in this turn count from here.
         eventLoop.advance(to: now)
         recorder.write(
             predictor,
             in: content,
+            at: wallClock.time(at: now),
             withPayloads: state.configuration.logsPayloads
         ) { part in
             if !ring.append(part, key: key) {
@@ -248,6 +249,7 @@ extension ServingLoop {
     func finish(_ pendingAnswer: PendingAnswer) {
         let present = predictor
         predictor = pendingAnswer.predictor
+        predictor.moment = MonotonicClock.now()
         beginAnswer()
         let content = pendingAnswer.content
         conclude(pendingAnswer.exchange, pendingAnswer.failure, content.span)

@@ -1,6 +1,6 @@
 // The native protocol, which is Modelbit's: `{"data": …}` in, `{"data": …, "split": …}` out.
 
-import Bytes
+package import Bytes
 package import Endpoints
 package import JSON
 
@@ -149,24 +149,24 @@ package enum NativeSurface {
         to call: borrowing PredictionCall,
         of document: borrowing JSONDocument,
         in text: Span<UInt8>,
-        requestID: [UInt8],
-        body: inout [UInt8]
+        requestID: borrowing ByteBuffer,
+        body: inout ByteBuffer
     ) {
         if call.isBatch {
             appendRows(outcome, call, document, text, &body)
         } else {
             body.append("{\"data\":")
-            body.append(contentsOf: outcome.outputs)
+            body.append(outcome.outputs)
         }
         body.append(",\"requestId\":")
-        body.append(jsonString: requestID.span)
+        requestID.withSpan { body.append(jsonString: $0) }
         if call.isBatch {
             appendSplits(outcome, &body)
         } else if let row = outcome.rows.last {
             body.append(",\"split\":")
             appendSplit(row, outcome, withSubject: true, &body)
         }
-        body.append("}")
+        body.append(UInt8(ascii: "}"))
     }
 
     private static func appendRows(
@@ -174,91 +174,88 @@ package enum NativeSurface {
         _ call: borrowing PredictionCall,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>,
-        _ body: inout [UInt8]
+        _ body: inout ByteBuffer
     ) {
-        let outputs = outcome.outputs
         body.append("{\"data\":[")
         for index in call.rows.indices {
             body.append(index == 0 ? "[" : ",[")
             body.append(text.extracting(document.entries[call.rows[index].id].range))
-            body.append(",")
-            body.append(outputs.span.extracting(outcome.rows[index].output))
-            body.append("]")
+            body.append(UInt8(ascii: ","))
+            outcome.outputs.withSpan { body.append($0.extracting(outcome.rows[index].output)) }
+            body.append(UInt8(ascii: "]"))
         }
-        body.append("]")
+        body.append(UInt8(ascii: "]"))
     }
 
     /// Appends which splits answered, which of them each row, and whose the rows are.
     private static func appendSplits(
         _ outcome: borrowing PredictionOutcome,
-        _ body: inout [UInt8]
+        _ body: inout ByteBuffer
     ) {
         body.append(",\"splits\":[")
         for index in outcome.splits.indices {
-            if index > 0 { body.append(",") }
+            if index > 0 { body.append(UInt8(ascii: ",")) }
             // Any row of the split: what rows differ in, the subject, is left out.
             guard let row = outcome.rows.first(where: { $0.split == index }) else { continue }
             appendSplit(row, outcome, withSubject: false, &body)
         }
         body.append("],\"rowSplits\":[")
         for index in outcome.rows.indices {
-            if index > 0 { body.append(",") }
+            if index > 0 { body.append(UInt8(ascii: ",")) }
             body.append(decimal: UInt64(outcome.rows[index].split))
         }
-        body.append("]")
+        body.append(UInt8(ascii: "]"))
         guard outcome.rows.contains(where: { $0.hasSubject }) else { return }
-        let subjects = outcome.subjects
         body.append(",\"subjectIds\":[")
         for index in outcome.rows.indices {
-            if index > 0 { body.append(",") }
+            if index > 0 { body.append(UInt8(ascii: ",")) }
             let row = outcome.rows[index]
             if row.hasSubject {
-                body.append(jsonString: subjects.span.extracting(row.subject))
+                outcome.subjects.withSpan {
+                    body.append(jsonString: $0.extracting(row.subject))
+                }
             } else {
-                body.append("null")
+                body.append(literal: "null")
             }
         }
-        body.append("]")
+        body.append(UInt8(ascii: "]"))
     }
 
     /// Appends the body of a failure, with the split where it happened after the assignment.
     package static func appendFailure(
         _ failure: Failure,
         _ outcome: borrowing PredictionOutcome,
-        requestID: [UInt8],
-        body: inout [UInt8]
+        requestID: borrowing ByteBuffer,
+        body: inout ByteBuffer
     ) {
         body.append("{\"error\":")
         body.append(jsonString: failure.sentence)
         body.append(",\"code\":\"\(failure.code.rawValue)\",\"requestId\":")
-        body.append(jsonString: requestID.span)
+        requestID.withSpan { body.append(jsonString: $0) }
         if outcome.isAssigned {
             body.append(",\"split\":")
             appendSplit(outcome.rows[outcome.rowAtHand], outcome, withSubject: true, &body)
         }
-        body.append("}")
+        body.append(UInt8(ascii: "}"))
     }
 
     private static func appendSplit(
         _ row: PredictionOutcome.Row,
         _ outcome: borrowing PredictionOutcome,
         withSubject: Bool,
-        _ body: inout [UInt8]
+        _ body: inout ByteBuffer
     ) {
         let text = outcome.splits[row.split].text
-        body.append("{")
+        body.append(UInt8(ascii: "{"))
         body.append(contentsOf: text.opening)
         if withSubject, row.hasSubject {
-            let subjects = outcome.subjects
             body.append(",\"subjectId\":")
-            body.append(jsonString: subjects.span.extracting(row.subject))
+            outcome.subjects.withSpan { body.append(jsonString: $0.extracting(row.subject)) }
         }
         if let assignment = outcome.splits[row.split].assignment {
-            body.append(",\"assignment\":\"")
-            body.append(assignment.rawValue)
-            body.append("\"")
+            body.append(literal: assignment.member)
         }
         body.append(contentsOf: text.closing)
-        body.append("}")
+        body.append(UInt8(ascii: "}"))
     }
 }

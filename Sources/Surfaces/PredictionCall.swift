@@ -1,5 +1,7 @@
 // What a client asks for, the same on every surface: rows of arguments, as places in the request.
 
+import Bytes
+
 /// How many rows and arguments one request may have.
 package struct CallLimits: Sendable, Equatable {
     /// Arrays and objects inside each other.
@@ -15,11 +17,14 @@ package struct CallLimits: Sendable, Equatable {
 /// The rows of one request. It keeps its memory from one request to the next.
 package struct PredictionCall: Sendable {
     /// One row.
-    package struct Row: Sendable {
+    package struct Row: Sendable, BitwiseCopyable {
         /// The index of the caller's id in the document; -1 when the row is the whole request.
         package let id: Int
+        /// Where its arguments begin and end in `arguments`.
+        let start: Int
+        let end: Int
         /// Where its arguments stand in `arguments`.
-        package let arguments: Range<Int>
+        package var arguments: Range<Int> { start..<end }
     }
 
     /// Bytes of a row's id.
@@ -43,8 +48,10 @@ package struct PredictionCall: Sendable {
     package mutating func clear(keeping count: Int = .max) {
         isBatch = false
         timeoutNanoseconds = nil
-        arguments.removeAll(keepingCapacity: arguments.capacity <= count)
-        rows.removeAll(keepingCapacity: rows.capacity <= count)
+        if arguments.capacity > count { arguments = [] }
+        if rows.capacity > count { rows = [] }
+        arguments.clear()
+        rows.clear()
     }
 
     /// Adds an argument to the row that is being read.
@@ -54,7 +61,6 @@ package struct PredictionCall: Sendable {
 
     /// Ends the row that is being read.
     mutating func endRow(id: Int) {
-        let start = rows.last?.arguments.upperBound ?? 0
-        rows.append(Row(id: id, arguments: start..<arguments.count))
+        rows.append(Row(id: id, start: rows.last?.end ?? 0, end: arguments.count))
     }
 }

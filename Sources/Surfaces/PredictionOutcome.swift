@@ -1,10 +1,10 @@
 // What a request came to, the same on every surface: the rows' results, and which split gave each.
 
-import Bytes
+package import Bytes
 package import Endpoints
 
 /// The results of one request. It keeps its memory from one request to the next.
-package struct PredictionOutcome: Sendable {
+package struct PredictionOutcome: ~Copyable {
     /// A split that answered rows, in one way of choosing it.
     package struct UsedSplit: Sendable {
         package let text: SplitText
@@ -19,15 +19,19 @@ package struct PredictionOutcome: Sendable {
     }
 
     /// One row.
-    package struct Row: Sendable {
+    package struct Row: Sendable, BitwiseCopyable {
         /// Where its split stands in `splits`.
         package let split: Int
-        /// Where its subject stands in `subjects`.
-        package let subject: Range<Int>
+        fileprivate let subjectStart: Int
+        fileprivate let subjectEnd: Int
+        fileprivate var outputStart: Int
+        fileprivate var outputEnd: Int
         /// Whether the row names a usable subject.
         package let hasSubject: Bool
+        /// Where its subject stands in `subjects`.
+        package var subject: Range<Int> { subjectStart..<subjectEnd }
         /// Where its result stands in `outputs`; empty while there is none.
-        package fileprivate(set) var output: Range<Int>
+        package var output: Range<Int> { outputStart..<outputEnd }
     }
 
     /// In the order of their first use.
@@ -35,9 +39,9 @@ package struct PredictionOutcome: Sendable {
     /// In the order of the request; those that were assigned so far.
     package private(set) var rows: [Row] = []
     /// The canonical subjects of all rows.
-    package private(set) var subjects: [UInt8] = []
+    package private(set) var subjects = ByteBuffer(capacity: Subject.bytesMaximum)
     /// The results of all rows: JSON.
-    package private(set) var outputs: [UInt8] = []
+    package private(set) var outputs = ByteBuffer(capacity: 4096)
     /// Whether the row at hand has its split; a failure then carries it.
     package private(set) var isAssigned = false
     /// The row at hand: the last that was assigned, or one that a pool has come back with.
@@ -46,16 +50,15 @@ package struct PredictionOutcome: Sendable {
     package init() {
         splits.reserveCapacity(8)
         rows.reserveCapacity(16)
-        subjects.reserveCapacity(Subject.bytesMaximum)
-        outputs.reserveCapacity(4096)
     }
 
     /// Forgets everything and keeps the memory, unless it is for more than `bytes`.
     package mutating func clear(keeping bytes: Int = .max) {
         splits.removeAll(keepingCapacity: true)
-        rows.removeAll(keepingCapacity: rows.capacity <= bytes / 64)
-        subjects.removeAll(keepingCapacity: subjects.capacity <= bytes)
-        outputs.removeAll(keepingCapacity: outputs.capacity <= bytes)
+        if rows.capacity > bytes / 64 { rows = [] }
+        rows.clear()
+        subjects.clear(keeping: bytes)
+        outputs.clear(keeping: bytes)
         isAssigned = false
     }
 
@@ -78,9 +81,11 @@ package struct PredictionOutcome: Sendable {
         rows.append(
             Row(
                 split: index,
-                subject: start..<subjects.count,
-                hasSubject: subject != nil,
-                output: outputs.count..<outputs.count
+                subjectStart: start,
+                subjectEnd: subjects.count,
+                outputStart: outputs.count,
+                outputEnd: outputs.count,
+                hasSubject: subject != nil
             )
         )
         rowAtHand = rows.count - 1
@@ -110,7 +115,8 @@ package struct PredictionOutcome: Sendable {
     package mutating func finish(row: Int, _ output: Span<UInt8>) {
         let start = outputs.count
         outputs.append(output)
-        rows[row].output = start..<outputs.count
+        rows[row].outputStart = start
+        rows[row].outputEnd = outputs.count
     }
 
     /// Notes how the rows of a split were asked.

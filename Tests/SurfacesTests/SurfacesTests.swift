@@ -1,3 +1,4 @@
+import Bytes
 import Endpoints
 import HTTP
 import JSON
@@ -148,16 +149,18 @@ struct NativeSurfaceTests {
             outcome.assign(row.text, row.assignment, subject: row.subject.map { Array($0.utf8) })
             outcome.finishRow(Array(row.output.utf8).span)
         }
-        var body: [UInt8] = []
+        var body = ByteBuffer()
+        var id = ByteBuffer()
+        id.append("r-1")
         NativeSurface.appendAnswer(
             outcome,
             to: decoded.call,
             of: decoded.document,
             in: decoded.text.span,
-            requestID: Array("r-1".utf8),
+            requestID: id,
             body: &body
         )
-        return String(decoding: body, as: UTF8.self)
+        return body.withSpan { Bytes.string($0, 0..<$0.count) }
     }
 
     private let latest = DeploymentReference(branch: "main", name: "m", version: .latest)
@@ -218,14 +221,16 @@ struct NativeSurfaceTests {
         var outcome = PredictionOutcome()
         outcome.assign(text(nil, .value("1"), nil), .coin, subject: nil)
         func failure() -> String {
-            var body: [UInt8] = []
+            var body = ByteBuffer()
+            var id = ByteBuffer()
+            id.append("r")
             NativeSurface.appendFailure(
                 Failure(.badInput, "no \"a\""),
                 outcome,
-                requestID: Array("r".utf8),
+                requestID: id,
                 body: &body
             )
-            return String(decoding: body, as: UTF8.self)
+            return body.withSpan { Bytes.string($0, 0..<$0.count) }
         }
         #expect(
             failure()

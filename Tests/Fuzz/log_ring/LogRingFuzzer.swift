@@ -88,7 +88,7 @@ private enum LogRingFuzzer {
             if step < 0xc0 {
                 // A host's records have no line end in them: everything is escaped.
                 let text = choices.bytes(Int(step) * 4).map { $0 == 0x0a ? 0x20 : $0 }
-                if !ring.append(text, key: UInt64(step)) { ring.countLost() }
+                if !ring.append(text.span, key: UInt64(step)) { ring.countLost() }
                 continue
             }
             let end = ring.read(upTo: nil, bytes: Int(choices.byte()) * 16) { _ in }.position
