@@ -21,7 +21,7 @@ let floors: [(name: String, imports: [String])] = [
     ("HTTP", ["Bytes"]),
     ("JSON", ["Bytes"]),
     ("YAML", ["Bytes", "CYAML"]),
-    ("Digest", []),
+    ("Digest", ["CLinux"]),
     ("Endpoints", ["Bytes", "CLinux", "Digest", "JSON", "YAML"]),
     ("EventLoop", ["Platform"]),
     ("PluginHost", ["Bytes", "CModelABI", "JSON", "Platform"]),

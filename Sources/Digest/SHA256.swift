@@ -1,30 +1,48 @@
-// SHA-256 (FIPS 180-4), in plain Swift, without allocation while it runs.
+// SHA-256 (FIPS 180-4), without allocation while it runs. An engine compresses the blocks
+// (`SHA256+Engine.swift`); texts that end alike are hashed together (`SHA256Group.swift`).
 
 /// A running SHA-256 computation. Copying it keeps what was hashed so far: a prefix is hashed once.
 public struct SHA256: Sendable {
-    private var state: [8 of UInt32]
-    private var block: [64 of UInt8]
-    private var filled: Int
-    private var length: UInt64
+    let engine: Engine
+    private(set) var state: [8 of UInt32]
+    /// The bytes that do not fill a block yet; zeros behind them.
+    private(set) var rest: [64 of UInt8]
+    /// How many bytes were hashed, with the rest.
+    private(set) var length: UInt64
 
-    /// Starts with nothing hashed.
-    public init() {
+    /// Starts with nothing hashed. The engine is one of `Engine.available`; it makes no difference
+    /// but time.
+    public init(engine: Engine = .best) {
+        precondition(
+            engine != .instructions || Engine.best == .instructions,
+            "this machine has no instructions for SHA-256"
+        )
+        self.engine = engine
         state = [
             0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
             0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
         ]
-        block = .init(repeating: 0)
-        filled = 0
+        rest = .init(repeating: 0)
         length = 0
     }
 
+    /// How many bytes the rest has.
+    var filled: Int { Int(length % 64) }
+
     /// Hashes further bytes.
     public mutating func update(_ bytes: Span<UInt8>) {
-        length &+= UInt64(bytes.count)
-        for index in bytes.indices {
-            block[filled] = bytes[index]
-            filled += 1
-            if filled == 64 { compress() }
+        var index = 0
+        while index < bytes.count {
+            let part = bytes.extracting(index...).extracting(first: 64 - filled)
+            if part.count == 64 {
+                engine.compress(&state, SHA256.block(part))
+            } else {
+                let filled = filled
+                for place in part.indices { rest[filled + place] = part[place] }
+                if filled + part.count == 64 { compressRest() }
+            }
+            length &+= UInt64(part.count)
+            index += part.count
         }
     }
 
@@ -73,77 +91,30 @@ public struct SHA256: Sendable {
     }
 
     private mutating func finishState() {
-        let bits = length &* 8
-        block[filled] = 0x80
-        filled += 1
-        if filled == 64 { compress() }
-        while filled != 56 {
-            block[filled] = 0
-            filled += 1
-            if filled == 64 { compress() }
-        }
-        for byte in 0..<8 {
-            block[56 + byte] = UInt8(truncatingIfNeeded: bits >> UInt64(56 - 8 * byte))
-        }
-        compress()
+        rest[filled] = 0x80
+        if filled >= 56 { compressRest() }
+        var block = SHA256.block(rest.span)
+        block[14] = UInt32(truncatingIfNeeded: length >> 29)
+        block[15] = UInt32(truncatingIfNeeded: length << 3)
+        engine.compress(&state, block)
     }
 
-    private mutating func compress() {
-        filled = 0
-        var words = [64 of UInt32](repeating: 0)
-        for index in 0..<16 {
-            words[index] =
-                UInt32(block[index * 4]) << 24 | UInt32(block[index * 4 + 1]) << 16
-                | UInt32(block[index * 4 + 2]) << 8 | UInt32(block[index * 4 + 3])
-        }
-        for index in 16..<64 {
-            let early = words[index - 15]
-            let late = words[index - 2]
-            let small0 = rotate(early, 7) ^ rotate(early, 18) ^ early >> 3
-            let small1 = rotate(late, 17) ^ rotate(late, 19) ^ late >> 10
-            words[index] = words[index - 16] &+ small0 &+ words[index - 7] &+ small1
-        }
-        var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-        var (e, f, g, h) = (state[4], state[5], state[6], state[7])
-        for index in 0..<64 {
-            let big1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
-            let choice = e & f ^ ~e & g
-            let first = h &+ big1 &+ choice &+ Self.constants[index] &+ words[index]
-            let big0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
-            let majority = a & b ^ a & c ^ b & c
-            h = g
-            g = f
-            f = e
-            e = d &+ first
-            d = c
-            c = b
-            b = a
-            a = first &+ big0 &+ majority
-        }
-        state[0] &+= a
-        state[1] &+= b
-        state[2] &+= c
-        state[3] &+= d
-        state[4] &+= e
-        state[5] &+= f
-        state[6] &+= g
-        state[7] &+= h
+    private mutating func compressRest() {
+        engine.compress(&state, SHA256.block(rest.span))
+        rest = .init(repeating: 0)
     }
 
-    private func rotate(_ word: UInt32, _ bits: UInt32) -> UInt32 {
-        word >> bits | word << (32 - bits)
+    /// The first 64 bytes as sixteen words.
+    static func block(_ bytes: Span<UInt8>) -> [16 of UInt32] {
+        let bytes = bytes.extracting(0..<64)  // one check of bounds instead of 64
+        return [16 of UInt32] { word($0, of: bytes) }
     }
 
-    private static let constants: [64 of UInt32] = [
-        0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4,
-        0xab1c_5ed5, 0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe,
-        0x9bdc_06a7, 0xc19b_f174, 0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f,
-        0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da, 0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7,
-        0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967, 0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc,
-        0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85, 0xa2bf_e8a1, 0xa81a_664b,
-        0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070, 0x19a4_c116,
-        0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
-        0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7,
-        0xc671_78f2,
-    ]
+    /// The four bytes of a word, which is big-endian.
+    @inline(__always)
+    static func word(_ index: Int, of bytes: Span<UInt8>) -> UInt32 {
+        let first = index * 4
+        return UInt32(bytes[first]) << 24 | UInt32(bytes[first + 1]) << 16
+            | UInt32(bytes[first + 2]) << 8 | UInt32(bytes[first + 3])
+    }
 }

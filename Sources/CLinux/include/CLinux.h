@@ -1,7 +1,8 @@
 // The Linux calls that Swift's Glibc module does not show, as small functions.
 //
 // Why a shim: epoll, eventfd, signalfd, accept4, memfd_create and struct tcp_info are missing from
-// the Glibc module, and `log` has to come from the C library so that host and analyst agree.
+// the Glibc module, `log` has to come from the C library so that host and analyst agree, and Swift
+// has no names for the processor's instructions.
 // This header defines no _GNU_SOURCE and includes nothing that Glibc already covers: doing so gives
 // clashing definitions. `shims.c` includes what it needs.
 //
@@ -63,5 +64,20 @@ bool clinux_parse_double(const char *text, size_t length, double *number);
 
 // The natural logarithm of the C library.
 double clinux_log(double x);
+
+// Four 32-bit words in a vector register; SIMD4<UInt32> in Swift.
+typedef uint32_t clinux_words __attribute__((ext_vector_type(4)));
+
+typedef struct clinux_sha256_state {
+    clinux_words abcd, efgh;
+} clinux_sha256_state;
+
+// Whether this processor has instructions for SHA-256. Asks the processor, so ask once.
+bool clinux_sha256_is_available(void);
+// Hashes one block, sixteen words as numbers, with those instructions (FIPS 180-4, 6.2.2). May only
+// be called where they are.
+clinux_sha256_state clinux_sha256_compress(
+    clinux_sha256_state state, clinux_words w0, clinux_words w4, clinux_words w8, clinux_words w12
+);
 
 #endif
