@@ -8,7 +8,7 @@
 // Not sticky: a weighted coin from a fast generator; no hash.
 
 import CLinux
-import Digest
+package import Digest
 
 /// How a split was chosen; the text stands in answers and logs.
 package enum AssignmentKind: String, Sendable, CaseIterable {
@@ -43,27 +43,30 @@ package struct Assigner: Sendable {
     private struct Arm: Sendable {
         let split: Int
         let weight: Double
-        /// SHA-256 with `experiment:split:` hashed already.
-        let prefix: SHA256
         /// The sum of the weights up to and including this arm's.
         let cumulative: Double
     }
 
     private let arms: [Arm]
+    /// SHA-256 with each arm's `experiment:split:` hashed already, in the order of the arms.
+    private let prefixes: [SHA256Group]
     /// The one split with a weight above 0, if there is only one.
     package let only: Int?
 
     /// Prepares the choice for an endpoint's splits, sorted by name.
-    package init(experiment: String, splits: [Split]) {
+    package init(experiment: String, splits: [Split], engine: SHA256.Engine = .best) {
         var arms: [Arm] = []
+        var prefixes: [SHA256] = []
         var sum = 0.0
         for (index, split) in splits.enumerated() where split.weight > 0 {
-            var prefix = SHA256()
+            var prefix = SHA256(engine: engine)
             prefix.update("\(experiment):\(split.name):")
+            prefixes.append(prefix)
             sum += split.weight
-            arms.append(Arm(split: index, weight: split.weight, prefix: prefix, cumulative: sum))
+            arms.append(Arm(split: index, weight: split.weight, cumulative: sum))
         }
         self.arms = arms
+        self.prefixes = SHA256Group.groups(of: prefixes)
         only = arms.count == 1 ? arms[0].split : nil
     }
 
@@ -86,10 +89,11 @@ package struct Assigner: Sendable {
     package func split(subject: Span<UInt8>) -> Int {
         var best = arms[0].split
         var bestScore = Double.infinity
+        var digests = SIMD4<UInt64>.zero
         for index in arms.indices {
-            var hash = arms[index].prefix
-            hash.update(subject)
-            let fraction = Assigner.fraction(hash.finishPrefix())
+            let (group, place) = index.quotientAndRemainder(dividingBy: SHA256Group.capacity)
+            if place == 0 { digests = prefixes[group].finishPrefixes(subject) }
+            let fraction = Assigner.fraction(digests[place])
             let score = -Assigner.logarithm(fraction) / arms[index].weight
             // On an exact tie the smallest name wins; the arms are sorted by name.
             if score < bestScore {
