@@ -7,6 +7,8 @@
 #   make asan     the tests under AddressSanitizer
 #   make tsan     the tests under ThreadSanitizer
 #   make fuzz     six fuzzers, one after the other, FUZZ_SECONDS=60 each
+#   make bench    speed beside a bare epoll responder and nginx, then the stages of a request;
+#                 ROUNDS=5, SECONDS=4 for each case of a round
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
 #   make format   format the sources
 #   make clean    remove what was built
@@ -19,7 +21,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup test lint storm asan tsan fuzz footprint format clean
+.PHONY: serve build deploy setup setup-bench test lint storm asan tsan fuzz bench footprint format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -85,8 +87,30 @@ export SWIFT
 fuzz: setup
 	Tests/Fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
 
-footprint: deploy
-	python3 Tests/footprint.py
+# What measures: its answers in Markdown on standard output.
+BENCH = python3 Sources/switchyard-bench
+ROUNDS ?= 5
+SECONDS ?= 4
+
+bench: build setup-bench
+	@$(BENCH)/bench.py --rounds $(ROUNDS) --seconds $(SECONDS)
+	@echo
+	@$(BENCH)/stages.py
+
+footprint: build
+	@$(BENCH)/footprint.py
+
+# Debian's nginx starts itself when it is installed, where there is an init system to do so.
+setup-bench:
+	@lacking=; \
+	for tool in wrk:wrk nginx:nginx-light valgrind:valgrind; do \
+		PATH=$$PATH:/usr/sbin command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; \
+	done; \
+	if [ -n "$$lacking" ]; then \
+		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
+		echo "installing$$lacking"; \
+		$$as apt-get update -q && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qy $$lacking; \
+	fi
 
 format:
 	$(SWIFT) format --in-place --recursive $(SOURCES)

@@ -65,7 +65,16 @@ targets += [
         swiftSettings: swiftSettings,
         // Only the used parts of Swift's runtime, without a loader's work: half the memory.
         linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]
-    )
+    ),
+    // What `make bench` measures with; the scripts beside it are run from where they lie.
+    .executableTarget(
+        name: "switchyard-bench",
+        dependencies: [
+            "Bytes", "Endpoints", "HTTP", "JSON", "Platform", "PluginHost", "Serving", "Surfaces",
+        ],
+        exclude: ["bench.py", "footprint.py", "hosts.py", "post.lua", "stages.py"],
+        swiftSettings: swiftSettings
+    ),
 ]
 
 /// What a plugin shows: two symbols.
@@ -78,6 +87,7 @@ let swiftPlugins = [
     "tumor_classifier_v2": "Plugins/tumor_classifier/v2",
     "fraud_detection_v2": "Plugins/fraud_detection/v2",
     "codable_model": "Tests/Fixtures/codable_model",
+    "codable_pricing": "Tests/Fixtures/codable_pricing",
     "reading_model": "Tests/Fixtures/reading_model",
     "resource_model": "Tests/Fixtures/resource_model",
 ]
@@ -94,6 +104,14 @@ targets += swiftPlugins.map { name, path in
 /// The linker is called through Swift's driver; told so, it leaves Swift's runtime out, and the
 /// start-up code that would tell the host's runtime of a library that has no Swift in it.
 let withoutSwift = ["-static-stdlib", "-nostartfiles"]
+
+targets.append(
+    .executableTarget(
+        name: "switchyard-limit",
+        cSettings: [.unsafeFlags(["-O2"])],
+        linkerSettings: [.unsafeFlags(withoutSwift)]
+    )
+)
 
 /// Models in C and C++: the samples, which show two symbols and nothing else.
 let cSamples = [

@@ -1,0 +1,28 @@
+-- For wrk: posts the requests of a file in turn, a line each: the path, a space, the body.
+-- It prints one line of numbers at the end, which hosts.py reads.
+local requests = {}
+local next_request = 0
+
+function init(arguments)
+   for line in io.lines(arguments[1]) do
+      local path, body = line:match("^(%S+) (.*)$")
+      local headers = {["Content-Type"] = "application/json"}
+      requests[#requests + 1] = wrk.format("POST", path, headers, body)
+   end
+   -- Each thread begins somewhere else.
+   next_request = math.random(#requests) - 1
+end
+
+function request()
+   next_request = next_request % #requests + 1
+   return requests[next_request]
+end
+
+function done(summary, latency)
+   local errors = summary.errors
+   print(string.format(
+      "NUMBERS %d %d %d %d %d %d %d %d",
+      summary.requests, summary.duration, summary.bytes,
+      latency:percentile(50), latency:percentile(99), errors.status,
+      errors.connect + errors.read + errors.write, errors.timeout))
+end
