@@ -9,6 +9,7 @@
 #   make fuzz     six fuzzers, one after the other, FUZZ_SECONDS=60 each
 #   make bench    speed beside a bare epoll responder and nginx, then the stages of a request;
 #                 ROUNDS=5, SECONDS=4 for each case of a round
+#   make curves   cost by endpoints, splits, connections, bytes of a body, rows of a batch
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
 #   make format   format the sources
 #   make clean    remove what was built
@@ -21,7 +22,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup setup-bench test lint storm asan tsan fuzz bench footprint format clean
+.PHONY: serve build deploy setup setup-bench test lint storm asan tsan fuzz bench curves footprint format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -96,6 +97,9 @@ bench: build setup-bench
 	@$(BENCH)/bench.py --rounds $(ROUNDS) --seconds $(SECONDS)
 	@echo
 	@$(BENCH)/stages.py
+
+curves: build setup-bench
+	@$(BENCH)/curves.py
 
 footprint: build
 	@$(BENCH)/footprint.py

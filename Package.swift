@@ -72,7 +72,7 @@ targets += [
         dependencies: [
             "Bytes", "Endpoints", "HTTP", "JSON", "Platform", "PluginHost", "Serving", "Surfaces",
         ],
-        exclude: ["bench.py", "footprint.py", "hosts.py", "post.lua", "stages.py"],
+        exclude: ["bench.py", "curves.py", "footprint.py", "hosts.py", "post.lua", "stages.py"],
         swiftSettings: swiftSettings
     ),
 ]
