@@ -1,15 +1,15 @@
 // Bytes that grow: what answers and records are built in.
 //
-// Why not an array: every append to one asks whether its storage is its own, and an array that is a
-// property of an object is asked about overlapping accesses too; forty appends a request made that a
-// quarter of its instructions. This buffer cannot be copied, so nobody has to ask.
+// Why not an array: every append to one asks whether its storage is its own, and an array that is
+// a property of an object is asked about overlapping accesses too; forty appends a request made
+// that a quarter of its instructions. This buffer cannot be copied, so nobody has to ask.
 
 /// A growing run of bytes with one owner. It keeps its memory when it is cleared.
 ///
-/// SAFETY: `base` is allocated here with `capacity` bytes, replaced only in `grow`, and freed in
-/// `deinit`; being noncopyable, the buffer has one owner, so nobody else holds `base` beyond a call.
-/// The first `count` bytes are initialized. Every write goes through `reserve`, which makes room
-/// first, and every read is checked against `count`.
+/// SAFETY: `base` is allocated here with `room` bytes, replaced only in `grow` and `clear`, and
+/// freed in `deinit`; being noncopyable, the buffer has one owner, so nobody else holds `base`
+/// beyond a call. The first `used` bytes are initialized. Every write goes through `reserve`, which
+/// makes room first, and every read is checked against `used`.
 @safe
 public struct ByteBuffer: ~Copyable {
     @usableFromInline var base: UnsafeMutablePointer<UInt8>

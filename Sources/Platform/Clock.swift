@@ -24,8 +24,8 @@ package enum MonotonicClock {
     }
 }
 
-/// The wall clock for one thread that knows the monotonic time anyway: it is read ten times a second
-/// at most, and what somebody has set it to counts from then on.
+/// The wall clock for one thread that knows the monotonic time anyway: it is read ten times a
+/// second at most, and what somebody has set it to counts from then on.
 package struct WallClock: Sendable {
     private var offset: Int64 = 0
     private var readAt: UInt64 = 0

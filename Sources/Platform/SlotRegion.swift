@@ -156,10 +156,10 @@ package final class SlotRegion: @unchecked Sendable {
 
 /// One connection's slot, as its owner sees it.
 ///
-/// SAFETY: the pointers are those of slot `index` of a region that its host keeps mapped for as long
-/// as loops run: a slot does not keep it, since counting references was a part of every request. The
-/// header is 128 bytes, the input 32,768, the output 32,768 bytes long, and every access below is
-/// bounded by these. Only the slot's owner holds one (see `SlotRegion`).
+/// SAFETY: the pointers are those of slot `index` of a region that its host keeps mapped for as
+/// long as loops run: a slot does not keep it, since counting references was a part of every
+/// request. The header is 128 bytes, the input 32,768, the output 32,768 bytes long, and every
+/// access below is bounded by these. Only the slot's owner holds one (see `SlotRegion`).
 @safe
 package struct Slot: BitwiseCopyable {
     /// Which slot it is.

@@ -228,7 +228,7 @@ enum Stages {
             var sum = 0
             for _ in 0..<count {
                 let end = instance.predict(
-                    values,
+                    values.span,
                     in: body.span,
                     requestID: requestID.span,
                     deadline: 0,
@@ -259,19 +259,21 @@ enum Stages {
         let split = endpoint.splits[0]
         let text = SplitText(endpoint: endpoint, split: split, version: 1, revision: 1)
         let document = try Sample.document()
-        let (request, requestID, result) = (Sample.body, Sample.requestID, Sample.result)
+        let (request, result) = (Sample.body, Sample.result)
+        var requestID = ByteBuffer()
+        requestID.append(contentsOf: Sample.requestID)
         var call = PredictionCall()
         try NativeSurface.decode(document, in: request.span, limits: CallLimits(), to: &call)
         let subject = Array("123".utf8)
         var outcome = PredictionOutcome()
-        var body: [UInt8] = []
+        var body = ByteBuffer()
         var sum = 0
         for _ in 0..<count {
             outcome.clear()
             outcome.beginRow()
             outcome.assign(text, .subject, subject: subject)
             outcome.finishRow(result.span)
-            body.removeAll(keepingCapacity: true)
+            body.clear()
             NativeSurface.appendAnswer(
                 outcome,
                 to: call,
@@ -286,15 +288,14 @@ enum Stages {
     }
 
     private static let responseHead = Stage("response", "write the head") { count in
-        let fields = Array(
-            "X-Switchyard-Backend: split1\r\nX-Switchyard-Deployment: main/pricing_model_v2/1\r\n"
-                .utf8
-        )
+        var fields = ByteBuffer()
+        fields.append(literal: "X-Switchyard-Backend: split1\r\n")
+        fields.append(literal: "X-Switchyard-Deployment: main/pricing_model_v2/1\r\n")
         let date = Sample.date
-        var bytes: [UInt8] = []
+        var bytes = ByteBuffer()
         var sum = 0
         for _ in 0..<count {
-            bytes.removeAll(keepingCapacity: true)
+            bytes.clear()
             ResponseHead.write(
                 .ok,
                 bodyBytes: 306,
@@ -313,7 +314,7 @@ enum Stages {
         let ring = try LogRing(creating: "\(folder)/ring", capacity: 32 << 20)
         let payload = [UInt8](repeating: 0x20, count: 500)
         return Stage("record", "leave a record of 500 bytes in the ring") { count in
-            for number in 0..<count where !ring.append(payload, key: UInt64(number)) {
+            for number in 0..<count where !ring.append(payload.span, key: UInt64(number)) {
                 ring.discardAll()
             }
             return count

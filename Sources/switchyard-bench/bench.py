@@ -136,9 +136,7 @@ def main():
     print(f"Medians of {options.rounds} rounds of {options.seconds} s, {options.connections} "
           f"connections, {os.cpu_count()} cores, Linux {os.uname().release}, commit {commit()}. "
           "CPU µs are the server's, user and system, for each request.")
-    others = [load.others for run in runs.values() for load, _ in run]
-    print(f"Others took {hosts.median(others):.0%} of the cores, at most {max(others):.0%}: what is "
-          "measured beside them is no better than that.\n")
+    print(hosts.others([load for run in runs.values() for load, _ in run]) + "\n")
     report(runs, options)
 
 

@@ -43,7 +43,8 @@ class Point:
                 status, answer = hosts.ask(server, *self.requests[0])
                 if status != 200:
                     raise RuntimeError(f"status {status}: {answer[:1000]}")
-                hosts.load(server, self.requests, 1, self.connections)  # warms up
+                hosts.load(server, self.requests, 1, min(64, self.connections))  # warms up
+                seconds = max(seconds, self.connections // 1000)  # connecting takes some, too
                 self.loads.append(hosts.load(server, self.requests, seconds, self.connections))
 
     def middle(self, field):
@@ -70,6 +71,7 @@ def measured(points, options):
             point.measure(options.seconds)
             cpu = point.loads[-1].cpu
             print(f"round {number + 1}: {point.label}: {cpu:.1f} µs", file=sys.stderr)
+    print(hosts.others([load for point in points for load in point.loads]) + "\n")
     return points
 
 

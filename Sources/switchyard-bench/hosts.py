@@ -238,6 +238,13 @@ def raise_descriptors(wanted):
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def others(loads):
+    """A sentence about the machine that the loads were measured on."""
+    shares = [load.others for load in loads]
+    return (f"Others took {median(shares):.0%} of the cores, at most {max(shares):.0%}: what is "
+            "measured beside them is no better than that.")
+
+
 def folder():
     return tempfile.TemporaryDirectory(prefix="switchyard-bench-")
 
