@@ -84,13 +84,17 @@ public struct JSONDocument: Sendable {
             entries.removeAll(keepingCapacity: true)
             throw JSONError(problem: "the text is larger than 2 GiB", offset: 0)
         }
+        var hasGuessed = false
         while let end = try Self.lay(text, &entries, &names, depthMaximum) {
-            // The list is too short: as the text went on so far, so it may to its end. A value
-            // takes two bytes at least, the comma behind it counted.
-            let guess = entries.count * text.count / max(end, 1) * 9 / 8
-            let count = max(2 * entries.capacity, min(guess, text.count / 2), 64)
+            // The list is too short. The rest of the text may go on as it did so far; if that is
+            // not so either, it may be as dense as can be: a value takes two bytes, its comma
+            // counted. So a text is begun again twice at most.
+            let left = text.count - end
+            let rest = hasGuessed ? left / 2 : entries.count * left / max(end, 1) * 9 / 8
+            let count = max(entries.count + rest, 2 * entries.capacity, 64)
             entries = []
             entries.reserveCapacity(count)
+            hasGuessed = true
         }
     }
 

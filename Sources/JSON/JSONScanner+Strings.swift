@@ -92,6 +92,26 @@ extension Span<UInt8> {
 
     /// The number of the `\uXXXX` at `position`.
     private func hexUnit(_ position: Int) throws(JSONError) -> UInt32 {
+        guard count &- position >= 8 else { return try hexUnitWithFault(position) }
+        var text = word(at: position)
+        guard text & 0xffff == 0x755c else { return try hexUnitWithFault(position) }
+        var unit: UInt32 = 0
+        var worst: UInt8 = 0
+        for _ in 0..<4 {
+            // Without branches, since nobody can foresee whether it is a digit or a letter.
+            let byte = UInt8(truncatingIfNeeded: text &>> 16)
+            let digit = byte &- UInt8(ascii: "0")
+            let letter = (byte | 0x20) &- UInt8(ascii: "a")
+            unit = unit &<< 4 | UInt32(digit < 10 ? digit : letter &+ 10)
+            worst = Swift.max(worst, digit < 10 ? 0 : letter)
+            text &>>= 8
+        }
+        return worst < 6 ? unit : try hexUnitWithFault(position)
+    }
+
+    /// The same at the end of the text, or where something is wrong with it.
+    @inline(never)
+    private func hexUnitWithFault(_ position: Int) throws(JSONError) -> UInt32 {
         let problem = "expected four hexadecimal digits behind \\u"
         guard position + 6 <= count, self[position] == UInt8(ascii: "\\"),
             self[position + 1] == UInt8(ascii: "u")
@@ -99,17 +119,13 @@ extension Span<UInt8> {
             throw JSONError(problem: problem, offset: position)
         }
         var unit: UInt32 = 0
-        var worst: UInt8 = 0
-        for index in position &+ 2..<position &+ 6 {
-            // Without branches, since nobody can foresee whether it is a digit or a letter.
-            let digit = self[index] &- UInt8(ascii: "0")
-            let letter = (self[index] | 0x20) &- UInt8(ascii: "a")
-            unit = unit << 4 | UInt32(digit < 10 ? digit : letter &+ 10)
-            worst = Swift.max(worst, digit < 10 ? 0 : letter)
+        for index in position + 2..<position + 6 {
+            guard let digit = Hex.value(self[index]) else {
+                throw JSONError(problem: problem, offset: index)
+            }
+            unit = unit << 4 | UInt32(digit)
         }
-        if worst < 6 { return unit }
-        let offset = (position + 2..<position + 6).first { Hex.value(self[$0]) == nil }
-        throw JSONError(problem: problem, offset: offset ?? position)
+        return unit
     }
 }
 

@@ -30,7 +30,7 @@ enum JSONScanner {
         while true {
             // Here a value is due, or the name before it.
             position = text.skipSpace(position)
-            guard list.freeCapacity > 0 else { return position }
+            guard list.count < list.capacity else { return position }
             let start = position
             let byte = text.byte(at: start)
             if byte == UInt8(ascii: "\"") {
@@ -168,8 +168,8 @@ extension Span<UInt8> {
     @inline(__always)
     func skipSpace(_ position: Int) -> Int {
         // Mostly there is none, or a single one.
+        let position = byte(at: position) == 0x20 ? position &+ 1 : position
         if byte(at: position) > 0x20 { return position }
-        if byte(at: position &+ 1) > 0x20, byte(at: position) == 0x20 { return position &+ 1 }
         return firstIndex(from: position) { block in
             .!(block.equals(0x20) .| block.equals(0x0a) .| block.equals(0x0d) .| block.equals(0x09))
         }
