@@ -79,6 +79,8 @@ public struct JSONDocument: Sendable {
     }
 
     /// Checks a text and lays out its values; the text before is forgotten.
+    ///
+    /// After a fault there are no values.
     public mutating func parse(_ text: Span<UInt8>) throws(JSONError) {
         guard text.count < Int(Int32.max) else {
             entries.removeAll(keepingCapacity: true)
@@ -108,8 +110,14 @@ public struct JSONDocument: Sendable {
     ) throws(JSONError) -> Int? {
         var end: Int?
         entries.removeAll(keepingCapacity: true)
-        try entries.append(addingCapacity: entries.capacity) { list throws(JSONError) in
-            end = try JSONScanner.scan(text, depthMaximum, &list, &names)
+        do throws(JSONError) {
+            try entries.append(addingCapacity: entries.capacity) { list throws(JSONError) in
+                end = try JSONScanner.scan(text, depthMaximum, &list, &names)
+            }
+        } catch {
+            // What stands in the list is not complete.
+            entries.removeAll(keepingCapacity: true)
+            throw error
         }
         return end
     }
