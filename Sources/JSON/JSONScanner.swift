@@ -167,9 +167,10 @@ extension Span<UInt8> {
     /// The first place from `position` on that is no space.
     @inline(__always)
     func skipSpace(_ position: Int) -> Int {
-        // Mostly there is none, or a single one.
-        let position = byte(at: position) == 0x20 ? position &+ 1 : position
+        // Mostly there is none, or a single one. Branches, since they are foreseen: with the place
+        // computed, whatever comes next would wait for it.
         if byte(at: position) > 0x20 { return position }
+        if byte(at: position &+ 1) > 0x20, byte(at: position) == 0x20 { return position &+ 1 }
         return firstIndex(from: position) { block in
             .!(block.equals(0x20) .| block.equals(0x0a) .| block.equals(0x0d) .| block.equals(0x09))
         }
