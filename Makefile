@@ -97,6 +97,8 @@ bench: build setup-bench
 	@$(BENCH)/bench.py --rounds $(ROUNDS) --seconds $(SECONDS)
 	@echo
 	@$(BENCH)/stages.py
+	@echo
+	@$(BENCH)/parse.py
 
 curves: build setup-bench
 	@$(BENCH)/curves.py
@@ -110,6 +112,7 @@ setup-bench:
 	for tool in wrk:wrk nginx:nginx-light valgrind:valgrind; do \
 		PATH=$$PATH:/usr/sbin command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; \
 	done; \
+	[ -e /usr/include/simdjson.h ] || lacking="$$lacking libsimdjson-dev"; \
 	if [ -n "$$lacking" ]; then \
 		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
 		echo "installing$$lacking"; \

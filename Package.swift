@@ -72,7 +72,10 @@ targets += [
         dependencies: [
             "Bytes", "Endpoints", "HTTP", "JSON", "Platform", "PluginHost", "Serving", "Surfaces",
         ],
-        exclude: ["bench.py", "curves.py", "footprint.py", "hosts.py", "post.lua", "stages.py"],
+        exclude: [
+            "bench.py", "curves.py", "footprint.py", "hosts.py", "parse.py", "post.lua",
+            "simdjson.cpp", "stages.py",
+        ],
         swiftSettings: swiftSettings
     ),
 ]

@@ -90,12 +90,13 @@ int clinux_give_way(int steps) {
     return setpriority(PRIO_PROCESS, (id_t)thread, getpriority(PRIO_PROCESS, (id_t)thread) + steps);
 }
 
-uint64_t clinux_thread_delay(void) {
+int clinux_open_schedule(void) {
+    return open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+}
+
+uint64_t clinux_schedule_delay(int descriptor) {
     char text[96];
-    int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-    if (file < 0) return 0;
-    ssize_t length = read(file, text, sizeof text - 1);
-    close(file);
+    ssize_t length = pread(descriptor, text, sizeof text - 1, 0);
     if (length <= 0) return 0;
     text[length] = 0;
     const char *second = strchr(text, ' ');

@@ -166,6 +166,11 @@ package final class LogRing: @unchecked Sendable {
 
     // MARK: The reading thread
 
+    /// Bytes of records that wait to be read.
+    package var waitingBytes: Int {
+        Int(load(Self.headPlace, .acquiring) - load(Self.tailPlace, .relaxed))
+    }
+
     /// Whether a record waits to be read.
     package var hasRecords: Bool {
         load(Self.headPlace, .acquiring) != load(Self.tailPlace, .relaxed)

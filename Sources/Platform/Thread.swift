@@ -67,10 +67,30 @@ package enum CurrentThread {
     package static func giveWay(steps: Int) {
         _ = clinux_give_way(CInt(steps))
     }
-
-    /// Nanoseconds that it was ready to run and had no processor; 0 where the kernel does not say.
-    package static var delayNanoseconds: UInt64 { clinux_thread_delay() }
 }
+
+/// How long one thread was ready to run and had no processor.
+package final class RunDelay {
+    private let file: FileDescriptor
+    private var last: UInt64 = 0
+
+    /// Begins to count for the calling thread.
+    package init() {
+        file = FileDescriptor(owning: clinux_open_schedule())
+        _ = next()
+    }
+
+    /// Nanoseconds since the last question; 0 where the kernel does not say. One system call.
+    package func next() -> UInt64 {
+        // Where there is no such file the call fails, and says 0.
+        let present = clinux_schedule_delay(file.number)
+        defer { last = max(last, present) }
+        return present - min(last, present)
+    }
+}
+
+@available(*, unavailable)
+extension RunDelay: Sendable {}
 
 /// A value that threads share, behind a lock.
 ///

@@ -62,7 +62,11 @@ package enum PluginTrial {
         let reference = DeploymentReference(branch: "main", name: "plugin", version: .number(1))
         let text = SplitText(direct: reference, version: 1, revision: 0)
         let target = PreparedSplit(name: "", backend: .model(model), text: text)
-        let predictor = Predictor(ServerConfiguration(), coin: CoinGenerator(seed: 1))
+        let predictor = Predictor(
+            ServerConfiguration(),
+            coin: CoinGenerator(seed: 1),
+            runDelay: RunDelay()
+        )
         let content = Array("{\"data\":\(data)}".utf8)
         predictor.requestID.append("trial")
         var body = ByteBuffer()

@@ -33,11 +33,14 @@ final class Predictor {
     var requestID = ByteBuffer(capacity: 256)
     var facts = RequestFacts()
     private let frame = CallFrame()
+    private let runDelay: RunDelay
     private var check: ResultCheck
     private var values: [JSONReference] = []
     private var subject: [UInt8] = []
 
-    init(_ configuration: ServerConfiguration, coin: CoinGenerator) {
+    /// A predictor for the thread that `runDelay` is of.
+    init(_ configuration: ServerConfiguration, coin: CoinGenerator, runDelay: RunDelay) {
+        self.runDelay = runDelay
         limits = configuration.limits.call
         allowsForcing = configuration.allowsForcing
         deadlineNanoseconds = configuration.limits.predictionNanoseconds
@@ -262,7 +265,7 @@ final class Predictor {
     /// Asks a model on this thread; its result is in the frame afterwards.
     private func ask(_ model: ServedModel, _ content: Span<UInt8>) throws(Failure) {
         let values = self.values
-        let watch = model.watchIfNeeded()
+        let start = MonotonicClock.now()
         let end = requestID.withSpan { requestID in
             model.version.instance.predict(
                 values.span,
@@ -272,10 +275,9 @@ final class Predictor {
                 frame: frame
             )
         }
-        let last = moment
         moment = MonotonicClock.now()
-        if watch != nil || moment - last > ServedModel.inlineNanoseconds {
-            model.note(watch, end: moment)
+        if moment - start > ServedModel.inlineNanoseconds {
+            model.noteSlow(moment - start, runDelay)
         }
         try check.require(end, of: model.version, in: frame)
     }

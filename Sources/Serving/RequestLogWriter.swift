@@ -213,6 +213,13 @@ package final class RequestLogWriter: Sendable {
     private let isStopped = Guarded<Bool>(false)
     private let log: EventLog
 
+    /// How long it waits before it looks again. What has come meanwhile is written at once: a write
+    /// for every few records costs the loops a tenth of their time.
+    private static let busyNanoseconds: UInt64 = 10_000_000
+    private static let idleNanoseconds: UInt64 = 50_000_000
+    /// A backlog of more is written without a pause.
+    private static let backlogBytes = 256 << 10
+
     package init(log: EventLog) {
         self.log = log
     }
@@ -233,10 +240,12 @@ package final class RequestLogWriter: Sendable {
         var pending = pending
         var failedBefore = false
         while true {
-            let stopping = isStopped.wait(nanoseconds: failedBefore ? 100_000_000 : 5_000_000) {
-                $0
-            }
-            let failure = empty(&pending, into: files) ?? empty(rings, into: files)
+            let isIdle = failedBefore || !rings.contains { $0.hasRecords }
+            let stopping = isStopped.wait(
+                nanoseconds: isIdle ? Self.idleNanoseconds : Self.busyNanoseconds
+            ) { $0 }
+            let failure =
+                empty(&pending, into: files) ?? empty(rings, into: files, untilEmpty: stopping)
             if let failure, !failedBefore {
                 log.write(
                     .error,
@@ -272,10 +281,17 @@ package final class RequestLogWriter: Sendable {
     }
 
     /// Empties the loops' rings; returns why that was not possible.
-    private func empty(_ rings: [LogRing], into files: RequestLogFiles) -> SystemError? {
+    private func empty(
+        _ rings: [LogRing],
+        into files: RequestLogFiles,
+        untilEmpty: Bool
+    ) -> SystemError? {
         for ring in rings {
             do {
-                while ring.hasRecords { _ = try files.drain(ring) }
+                // When it ends nothing may be left; while it runs the next look has the rest.
+                repeat {
+                    _ = try files.drain(ring)
+                } while ring.waitingBytes > (untilEmpty ? 0 : Self.backlogBytes)
             } catch {
                 // The order of the rings matters to one that has a batch open: none is passed over.
                 guard error.number == SystemError.badMessage else { return error }

@@ -1,10 +1,9 @@
 // A live version and the place where its calls run: on the loop that has the request, or, once it
 // has been slow, on the threads of its pool.
 //
-// How slowness is found without measuring every call exactly: a loop reads the clock behind a call
-// anyway, for the record. Where more than a millisecond has gone by since its last reading, the
-// calls that follow are watched: for each, the kernel is asked how long the thread was ready but
-// had no processor, and only what is left counts. A busy machine does not make a model slow.
+// A busy machine does not make a model slow: of a call that took over a millisecond, the kernel is
+// asked how long its thread had been ready without a processor since the last such question, and
+// only what is left counts. What had gone before may hide one slow call, but not the next one.
 
 package import Deployments
 import Endpoints
@@ -20,7 +19,6 @@ package final class ServedModel: Sendable {
     package let version: LoadedVersion
     package let pool: ModelPool
     private let place: Atomic<UInt8>
-    private let watchedCalls = Atomic<Int>(0)
     private let staysInline: Bool
     private let log: EventLog
 
@@ -28,8 +26,6 @@ package final class ServedModel: Sendable {
     package static let inlineNanoseconds: UInt64 = 1_000_000
     /// Rows of a request that are asked on a loop at most.
     package static let inlineRows = 64
-    /// How many calls are watched behind one that seemed slow.
-    private static let callsWatched = 100
 
     /// A model for requests.
     ///
@@ -61,37 +57,11 @@ package final class ServedModel: Sendable {
             || rows <= Self.inlineRows && place.load(ordering: .relaxed) == Place.loop.rawValue
     }
 
-    /// The beginning of a call that is watched.
-    struct Watch {
-        private let startedAt: UInt64
-        private let delay: UInt64
-
-        init() {
-            delay = CurrentThread.delayNanoseconds
-            startedAt = MonotonicClock.now()
-        }
-
-        /// Nanoseconds that the call took, without those in which the thread had no processor.
-        func nanoseconds(until end: UInt64) -> UInt64 {
-            let delayed = CurrentThread.delayNanoseconds - delay
-            return end - startedAt - min(delayed, end - startedAt)
-        }
-    }
-
-    /// Watches the call that is about to begin, if one before it seemed slow.
-    func watchIfNeeded() -> Watch? {
-        watchedCalls.load(ordering: .relaxed) > 0 ? Watch() : nil
-    }
-
-    /// Takes note of a call that was watched, or, without a watch, of one that seemed slow.
-    func note(_ watch: Watch?, end: UInt64) {
+    /// Takes note of a call that took over a millisecond; `delay` is of its thread.
+    func noteSlow(_ nanoseconds: UInt64, _ delay: RunDelay) {
         guard !staysInline else { return }
-        guard let watch else {
-            return watchedCalls.store(Self.callsWatched, ordering: .relaxed)
-        }
-        watchedCalls.wrappingSubtract(1, ordering: .relaxed)
-        let took = watch.nanoseconds(until: end)
-        if took > Self.inlineNanoseconds { demote(after: took) }
+        let waited = delay.next()
+        if nanoseconds > Self.inlineNanoseconds + waited { demote(after: nanoseconds - waited) }
     }
 
     /// From now on the pool is asked.
@@ -121,11 +91,12 @@ package final class ServedModel: Sendable {
     func warmUp() throws(TrialError) {
         try PluginTrial.warmUp(version)
         guard currentPlace == .loop else { return }
+        let delay = RunDelay()
         for example in version.examples {
-            let watch = Watch()
+            let start = MonotonicClock.now()
             try PluginTrial.warmUp(version, with: example)
-            note(watch, end: MonotonicClock.now())
+            let took = MonotonicClock.now() - start
+            if took > Self.inlineNanoseconds { noteSlow(took, delay) }
         }
-        watchedCalls.store(0, ordering: .relaxed)
     }
 }

@@ -29,6 +29,7 @@ package final class ServingLoop {
     /// The request at hand. One that has to wait for a pool takes it along.
     private(set) var predictor: Predictor
     private var sparePredictors: [Predictor] = []
+    private let runDelay = RunDelay()
     var path: [UInt8] = []
     var body = ByteBuffer(capacity: 4096)
     var answer = ByteBuffer(capacity: 4096)
@@ -61,7 +62,7 @@ package final class ServingLoop {
         }
         prefix.append(UInt8(ascii: "-"))
         idPrefix = prefix
-        predictor = Predictor(state.configuration, coin: coin)
+        predictor = Predictor(state.configuration, coin: coin, runDelay: runDelay)
     }
 
     /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
@@ -235,7 +236,11 @@ extension ServingLoop {
         pending[answer.ticket] = answer
         predictor =
             sparePredictors.popLast()
-            ?? Predictor(state.configuration, coin: CoinGenerator(seed: predictor.coin.next()))
+            ?? Predictor(
+                state.configuration,
+                coin: CoinGenerator(seed: predictor.coin.next()),
+                runDelay: runDelay
+            )
         return answer
     }
 

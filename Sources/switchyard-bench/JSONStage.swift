@@ -1,19 +1,14 @@
 // How long a body takes from bytes to a checked list of values, beside simdjson on the same bytes.
 //
-// The documents are made here and left in a folder, where `simdjson.cpp` reads them:
-//
-//     c++ -O2 -o /tmp/simdjson Sources/switchyard-bench/simdjson.cpp -lsimdjson
-//     /tmp/simdjson /tmp/switchyard-json
-//
-// Both print a line for each document: name, bytes, nanoseconds a document, megabytes a second.
+// The documents are made here and left in a folder, where `simdjson.cpp` reads them; `parse.py` runs
+// both in turn. Both print a line for each document: name, bytes, nanoseconds a document, megabytes a second.
 
 import Bytes
 import JSON
 import Platform
 
 /// Measures `JSONDocument.parse`: the median of some rounds for each document.
-func measureJSON() throws {
-    let folder = "/tmp/switchyard-json"
+func measureJSON(_ folder: String) throws {
     try Directory.createAll(folder)
     for (name, text) in JSONBodies.all() {
         try File.writeAtomically("\(folder)/\(name).json", text)

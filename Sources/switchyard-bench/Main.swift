@@ -6,8 +6,9 @@ import Platform
 @main
 enum Main {
     private static let usage = """
-        usage: switchyard-bench stages [--only NAME --count N]
-        prints nanoseconds for each stage of a request, or runs one stage N times and prints nothing
+        usage: switchyard-bench stages [--only NAME --count N] | json FOLDER
+        prints nanoseconds for each stage of a request, or runs one stage N times and prints nothing;
+        or parses JSON documents, which it leaves in the folder
 
         """
 
@@ -38,6 +39,10 @@ enum Main {
             let stage = try Stages.all(in: folder).first(where: { $0.name == line[2] })
         {
             _ = try stage.run(count)
+            return 0
+        }
+        if line.count == 2, line[0] == "json" {
+            try measureJSON(line[1])
             return 0
         }
         StandardStream.errors(usage)

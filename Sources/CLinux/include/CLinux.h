@@ -48,9 +48,11 @@ void clinux_name_thread(const char *name);
 // priority of its own.
 int clinux_give_way(int steps);
 
-// Nanoseconds that the calling thread was ready to run and had no processor (schedstat); 0 where
-// the kernel does not say.
-uint64_t clinux_thread_delay(void);
+// What the scheduler says of the calling thread; the descriptor may be read by any other too.
+int clinux_open_schedule(void);
+// Nanoseconds that its thread was ready to run and had no processor; 0 where the kernel does not
+// say.
+uint64_t clinux_schedule_delay(int descriptor);
 
 // A TCP connection's own count of bytes, from which a successor derives what its predecessor had
 // done (research/takeover.md, section 4). `consumed`: bytes that recv() has taken. `written`: bytes
