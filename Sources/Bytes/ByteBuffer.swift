@@ -153,6 +153,7 @@ public struct ByteBuffer: ~Copyable {
     /// Appends an unsigned number in decimal, with leading zeros up to `width` digits.
     @inlinable
     public mutating func append(decimal number: UInt64, width: Int = 1) {
+        if number < 10, width == 1 { return append(UInt8(truncatingIfNeeded: 48 + number)) }
         var digits = 1
         var limit: UInt64 = 10
         while digits < 19, number >= limit {

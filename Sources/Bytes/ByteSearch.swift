@@ -72,12 +72,14 @@ extension Bytes {
         _ word: StaticString
     ) -> Bool {
         guard range.count == word.utf8CodeUnitCount else { return false }
-        for offset in 0..<range.count {
-            let byte = bytes[range.lowerBound + offset]
-            let lower = byte &- 65 < 26 ? byte | 0x20 : byte
-            if unsafe lower != word.utf8Start[offset] { return false }
+        return unsafe bytes.extracting(range).withUnsafeBytes { bytes in
+            for index in 0..<bytes.count {
+                let byte = unsafe bytes[index]
+                let lower = byte &- 65 < 26 ? byte | 0x20 : byte
+                if unsafe lower != word.utf8Start[index] { return false }
+            }
+            return true
         }
-        return true
     }
 
     /// Whether a part of a span equals the given bytes.

@@ -11,12 +11,33 @@ package enum BodyFraming: Equatable, Sendable {
     case chunked
 }
 
+/// A place in the text of a head, small enough that a head is copied in a few instructions.
+package struct TextPlace: Equatable, Sendable, BitwiseCopyable {
+    private var start: UInt32 = 0
+    private var end: UInt32 = 0
+
+    /// Nowhere.
+    package init() {}
+
+    package init(_ range: Range<Int>) {
+        start = UInt32(truncatingIfNeeded: range.lowerBound)
+        end = UInt32(truncatingIfNeeded: range.upperBound)
+    }
+
+    /// Where it is; a place begins behind the method at least, so that 0 is nowhere.
+    package var range: Range<Int>? { end == 0 ? nil : Int(start)..<Int(end) }
+}
+
 /// What the head of a request says, as places in the text that it was read from.
 package struct RequestHead: Equatable, Sendable {
     /// The method.
     package var method: Method = .other
     /// Where the path stands, with its leading `/` and without the query.
-    package var path: Range<Int> = 0..<0
+    package var path: Range<Int> {
+        get { pathPlace.range ?? 0..<0 }
+        set { pathPlace = TextPlace(newValue) }
+    }
+    private var pathPlace = TextPlace()
     /// Whether the path has a percent sign in it.
     package var pathHasEscapes = false
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
@@ -28,9 +49,17 @@ package struct RequestHead: Equatable, Sendable {
     /// Whether the client waits for `100 Continue` before it sends the body.
     package var expectsContinue = false
     /// Where the value of `X-Request-Id` stands.
-    package var requestID: Range<Int>?
+    package var requestID: Range<Int>? {
+        get { requestIDPlace.range }
+        set { requestIDPlace = newValue.map { TextPlace($0) } ?? TextPlace() }
+    }
+    private var requestIDPlace = TextPlace()
     /// Where the value of `X-Switchyard-Force-Backend` stands.
-    package var forcedBackend: Range<Int>?
+    package var forcedBackend: Range<Int>? {
+        get { forcedBackendPlace.range }
+        set { forcedBackendPlace = newValue.map { TextPlace($0) } ?? TextPlace() }
+    }
+    private var forcedBackendPlace = TextPlace()
     /// Nanoseconds that the client waits, from `X-Request-Timeout-Ms`.
     package var timeoutNanoseconds: UInt64?
     /// Where the body begins.

@@ -372,14 +372,10 @@ private struct HeadReader {
 
     /// Whether a byte may stand in a host and port (RFC 3986 3.2.2 and 3.2.3).
     private func isHostByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "/"), UInt8(ascii: "@"), UInt8(ascii: "?"), UInt8(ascii: "#"),
-            UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"),
-            UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"),
-            UInt8(ascii: "}"):
-            false
-        default: byte > 0x20 && byte < 0x7f
-        }
+        // A bit for each character that is neither a control, a space, nor one of /@?#\"<>^`{|}.
+        let words: (UInt64, UInt64) = (0x2fff_7ff2_0000_0000, 0x47ff_fffe_afff_fffe)
+        let word = byte < 64 ? words.0 : words.1
+        return byte < 128 && word >> UInt64(byte & 63) & 1 == 1
     }
 
     /// Whether a part of the text is this word, whatever the case of its letters.

@@ -34,10 +34,14 @@ package enum ResponseHead {
         fields: borrowing ByteBuffer,
         to bytes: inout ByteBuffer
     ) {
-        bytes.append(literal: "HTTP/1.1 ")
-        bytes.append(decimal: UInt64(status.rawValue))
-        bytes.append(0x20)
-        bytes.append(literal: status.reason)
+        if status == .ok {
+            bytes.append(literal: "HTTP/1.1 200 OK")
+        } else {
+            bytes.append(literal: "HTTP/1.1 ")
+            bytes.append(decimal: UInt64(status.rawValue))
+            bytes.append(0x20)
+            bytes.append(literal: status.reason)
+        }
         bytes.append(literal: "\r\nContent-Type: application/json\r\nContent-Length: ")
         bytes.append(decimal: UInt64(bodyBytes))
         bytes.append(literal: "\r\nDate: ")

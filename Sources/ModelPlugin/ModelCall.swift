@@ -1,6 +1,7 @@
 // One row, as the model sees it: its inputs, and the place for its result. Neither can be kept:
 // they are lent for the duration of one call, and the types cannot be copied.
 
+import Bytes
 import CModelABI
 import JSON
 
@@ -66,13 +67,7 @@ public struct ModelCall: ~Copyable {
     /// Whether the text of an input is this word.
     public func text(_ input: Input<String>, equals word: StaticString) -> Bool {
         withText(at: input.position) { text in
-            guard text.count == word.utf8CodeUnitCount else { return false }
-            var index = 0
-            for byte in word.description.utf8 {
-                if text[index] != byte { return false }
-                index += 1
-            }
-            return true
+            unsafe Bytes.equal(text, Span(_unsafeElements: word.bytes))
         }
     }
 
@@ -227,19 +222,38 @@ public struct JSONOutput: ~Copyable {
     /// Writes `true` or `false`.
     public mutating func boolean(_ value: Bool) {
         separate()
-        for byte in (value ? "true" : "false" as StaticString).description.utf8 { append(byte) }
+        append(value ? "true" : "false" as StaticString)
+    }
+
+    private mutating func append(_ text: StaticString) {
+        let bytes = unsafe text.bytes
+        guard bytes.count <= capacity - count, let source = bytes.baseAddress else {
+            fault = "the model wrote more than the \(capacity) bytes that it had asked for"
+            return
+        }
+        unsafe (start + count).update(from: source, count: bytes.count)
+        count += bytes.count
     }
 
     /// Writes a text that needs no escapes.
     public mutating func string(_ text: StaticString) {
         separate()
         append(UInt8(ascii: "\""))
-        for byte in text.description.utf8 {
-            if byte < 0x20 || byte == 0x22 || byte == 0x5c {
-                fault = "the model wrote a text that needs escapes"
-            }
-            append(byte)
+        let isPlain = unsafe Bytes.arePlain(Span(_unsafeElements: text.bytes))
+        let needsEscape = { (byte: UInt8) in byte < 0x20 || byte == 0x22 || byte == 0x5c }
+        if !isPlain, unsafe text.bytes.contains(where: needsEscape) {
+            fault = "the model wrote a text that needs escapes"
         }
+        append(text)
         append(UInt8(ascii: "\""))
+    }
+}
+
+extension StaticString {
+    /// Its UTF-8, which stands in the program. Text of one character has it too: only a literal of
+    /// a Unicode scalar has none.
+    fileprivate var bytes: UnsafeBufferPointer<UInt8> {
+        precondition(hasPointerRepresentation, "the text is a string's literal")
+        return unsafe UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
     }
 }

@@ -277,7 +277,7 @@ final class Predictor {
         }
         moment = MonotonicClock.now()
         if moment - start > ServedModel.inlineNanoseconds {
-            model.noteSlow(moment - start, runDelay)
+            model.noteSlow(moment - start, at: moment, runDelay)
         }
         try check.require(end, of: model.version, in: frame)
     }

@@ -288,10 +288,14 @@ package final class RequestLogWriter: Sendable {
     ) -> SystemError? {
         for ring in rings {
             do {
-                // When it ends nothing may be left; while it runs the next look has the rest.
+                // When it ends nothing may be left; while it runs the next look has the rest. A few
+                // small pieces more, and a moment comes in which the ring is empty: then the loop
+                // begins again at its front, where the memory is still in the cache.
+                var pieces = 0
                 repeat {
                     _ = try files.drain(ring)
-                } while ring.waitingBytes > (untilEmpty ? 0 : Self.backlogBytes)
+                    pieces += 1
+                } while ring.waitingBytes > (untilEmpty || pieces < 4 ? 0 : Self.backlogBytes)
             } catch {
                 // The order of the rings matters to one that has a batch open: none is passed over.
                 guard error.number == SystemError.badMessage else { return error }

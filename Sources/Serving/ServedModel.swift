@@ -3,7 +3,9 @@
 //
 // A busy machine does not make a model slow: of a call that took over a millisecond, the kernel is
 // asked how long its thread had been ready without a processor since the last such question, and
-// only what is left counts. What had gone before may hide one slow call, but not the next one.
+// only what is left counts. What had gone before may hide one slow call, but not the next one. And
+// one slow call is none: it may have been the first, or the machine's own pause. The second within
+// ten seconds moves the model.
 
 package import Deployments
 import Endpoints
@@ -19,11 +21,15 @@ package final class ServedModel: Sendable {
     package let version: LoadedVersion
     package let pool: ModelPool
     private let place: Atomic<UInt8>
+    /// When a call was slow last, on the monotonic clock.
+    private let lastSlow = Atomic<UInt64>(0)
     private let staysInline: Bool
     private let log: EventLog
 
     /// A call that takes longer does not belong on a loop.
     package static let inlineNanoseconds: UInt64 = 1_000_000
+    /// How long a slow call is remembered.
+    private static let memoryNanoseconds: UInt64 = 10_000_000_000
     /// Rows of a request that are asked on a loop at most.
     package static let inlineRows = 64
 
@@ -57,11 +63,15 @@ package final class ServedModel: Sendable {
             || rows <= Self.inlineRows && place.load(ordering: .relaxed) == Place.loop.rawValue
     }
 
-    /// Takes note of a call that took over a millisecond; `delay` is of its thread.
-    func noteSlow(_ nanoseconds: UInt64, _ delay: RunDelay) {
+    /// Takes note of a call that took over a millisecond, at a moment; `delay` is of its thread.
+    func noteSlow(_ nanoseconds: UInt64, at moment: UInt64, _ delay: RunDelay) {
         guard !staysInline else { return }
         let waited = delay.next()
-        if nanoseconds > Self.inlineNanoseconds + waited { demote(after: nanoseconds - waited) }
+        guard nanoseconds > Self.inlineNanoseconds + waited else { return }
+        let last = lastSlow.exchange(moment, ordering: .relaxed)
+        if last > 0, moment &- last < Self.memoryNanoseconds {
+            demote(after: nanoseconds - waited)
+        }
     }
 
     /// From now on the pool is asked.
@@ -96,7 +106,8 @@ package final class ServedModel: Sendable {
             let start = MonotonicClock.now()
             try PluginTrial.warmUp(version, with: example)
             let took = MonotonicClock.now() - start
-            if took > Self.inlineNanoseconds { noteSlow(took, delay) }
+            // Asked a second time, and still slow: there is nothing to wait for.
+            if took > Self.inlineNanoseconds + delay.next() { demote(after: took) }
         }
     }
 }

@@ -1,7 +1,8 @@
 // How long a body takes from bytes to a checked list of values, beside simdjson on the same bytes.
 //
-// The documents are made here and left in a folder, where `simdjson.cpp` reads them; `parse.py` runs
-// both in turn. Both print a line for each document: name, bytes, nanoseconds a document, megabytes a second.
+// The documents are made here and left in a folder, where `simdjson.cpp` reads them; `parse.py`
+// runs both in turn. Both print a line for each document: name, bytes, nanoseconds a document,
+// megabytes a second.
 
 import Bytes
 import JSON

@@ -7,8 +7,8 @@ import Platform
 enum Main {
     private static let usage = """
         usage: switchyard-bench stages [--only NAME --count N] | json FOLDER
-        prints nanoseconds for each stage of a request, or runs one stage N times and prints nothing;
-        or parses JSON documents, which it leaves in the folder
+        prints nanoseconds for each stage of a request, or runs one stage N times and prints
+        nothing; or parses JSON documents, which it leaves in the folder
 
         """
 
