@@ -61,7 +61,7 @@ extension Array where Element == UInt8 {
     }
 }
 
-extension Array where Element: BitwiseCopyable {
+extension Array {
     /// Forgets the elements and keeps the memory. A few are taken off one by one: the general way
     /// costs a call that is dearer than a small request's worth of them.
     @inlinable

@@ -5,13 +5,21 @@ package import JSON
 
 /// Knows a model's inputs in the form that finding them fast takes.
 package struct InputBinding: Sendable {
+    /// What of an input counts for every request, without its name.
+    private struct Slot {
+        let type: InputType
+        let isRequired: Bool
+    }
+
     private let inputs: [InputDescription]?
     private let names: [[UInt8]]
+    private let slots: [Slot]
 
     /// Prepares the look-up of these inputs; nil: arguments are passed as JSON text.
     package init(_ inputs: [InputDescription]?) {
         self.inputs = inputs
         names = inputs?.map { Array($0.name.utf8) } ?? []
+        slots = inputs?.map { Slot(type: $0.type, isRequired: $0.isRequired) } ?? []
     }
 
     /// Fills `values` from the arguments; the error is a sentence for the client.
@@ -24,7 +32,7 @@ package struct InputBinding: Sendable {
         in text: Span<UInt8>,
         to values: inout [JSONReference]
     ) throws(BindingError) {
-        values.removeAll(keepingCapacity: true)
+        values.clear()
         guard let inputs else {
             for index in arguments.indices {
                 let entry = document.entries[arguments[index]]
@@ -46,16 +54,15 @@ package struct InputBinding: Sendable {
             )
         }
         let argument = document.entries[arguments[0]]
-        for _ in inputs { values.append(.absent) }
+        for _ in slots.indices { values.append(.absent) }
         if argument.kind == .object {
-            try bindMembers(arguments[0], document, text, inputs, &values)
-        } else if inputs.count == 1 {
-            values[0] = try value(argument, inputs[0])
+            try bindMembers(arguments[0], document, text, &values)
+        } else if slots.count == 1 {
+            values[0] = try value(argument, 0)
         } else {
             throw BindingError("the model takes an object with the members \(list(inputs))")
         }
-        for index in inputs.indices where values[index].kind == .absent && inputs[index].isRequired
-        {
+        for index in slots.indices where values[index].kind == .absent && slots[index].isRequired {
             throw BindingError("the input \"\(inputs[index].name)\" is missing")
         }
     }
@@ -64,7 +71,6 @@ package struct InputBinding: Sendable {
         _ object: Int,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>,
-        _ inputs: [InputDescription],
         _ values: inout [JSONReference]
     ) throws(BindingError) {
         let end = Int(document.entries[object].next)
@@ -74,7 +80,7 @@ package struct InputBinding: Sendable {
             let key = document.entries[index]
             // Clients tend to send members in declared order: look there first.
             if let place = place(key, text, expected) {
-                values[place] = try value(document.entries[index + 1], inputs[place])
+                values[place] = try value(document.entries[index + 1], place)
                 expected = place + 1
             }
             index = Int(document.entries[index + 1].next)
@@ -97,19 +103,19 @@ package struct InputBinding: Sendable {
 
     private func value(
         _ entry: JSONEntry,
-        _ input: InputDescription
+        _ place: Int
     ) throws(BindingError) -> JSONReference {
         let kind: JSONReferenceKind
-        switch (entry.kind, input.type) {
+        switch (entry.kind, slots[place].type) {
         case (.number, .number): kind = .number
         case (.string, .string): kind = .string
         case (.boolean, .boolean): kind = .boolean
         case (_, .json): kind = .json
-        case (.null, _) where !input.isRequired: kind = .null
+        case (.null, _) where !slots[place].isRequired: kind = .null
         default:
             throw BindingError(
-                "the input \"\(input.name)\" is \(word(entry.kind)); "
-                    + "the model wants \(word(input.type))"
+                "the input \"\(inputs?[place].name ?? "")\" is \(word(entry.kind)); "
+                    + "the model wants \(word(slots[place].type))"
             )
         }
         if kind == .string {

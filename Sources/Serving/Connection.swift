@@ -42,6 +42,8 @@ final class Connection: LoopClient {
     /// How long a request waits for memory before it is refused, and how often it looks.
     private static let roomWaitNanoseconds: UInt64 = 2_000_000_000
     private static let roomLookNanoseconds: UInt64 = 20_000_000
+    /// A request or an answer of more bytes is looked at for the memory that it leaves behind.
+    private static let largeBytes = 64 << 10
     /// A client that has finished sending so soon behind its request still waits for the answer;
     /// one that does so later has gone away.
     private static let farewellNanoseconds: UInt64 = 100_000_000
@@ -294,13 +296,15 @@ final class Connection: LoopClient {
 
     /// Commits the answer that the loop has written.
     private func conclude(_ exchange: Exchange, _ total: Int) {
-        if exchange.connection == .close {
+        if case .close = exchange.connection {
             closesAfterOutput = true
             slot.flags.insert(.closeAfterOutput)
         }
         owner.answer.withSpan { place($0, consuming: total) }
+        // Only a large request makes buffers grow, or one with a large answer.
+        let isLarge = total > Self.largeBytes || owner.answer.count > Self.largeBytes
         forgetRequest()
-        owner.shrinkBuffers()
+        if isLarge { owner.shrinkBuffers() }
     }
 
     /// The pools are done with the request, or it has failed.

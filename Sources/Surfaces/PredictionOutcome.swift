@@ -54,7 +54,7 @@ package struct PredictionOutcome: ~Copyable {
 
     /// Forgets everything and keeps the memory, unless it is for more than `bytes`.
     package mutating func clear(keeping bytes: Int = .max) {
-        splits.removeAll(keepingCapacity: true)
+        splits.clear()
         if rows.capacity > bytes / 64 { rows = [] }
         rows.clear()
         subjects.clear(keeping: bytes)
