@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <locale.h>
+#include <malloc.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -84,6 +85,8 @@ int clinux_signal_next(int descriptor) {
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void clinux_trim_heap(void) { malloc_trim(0); }
 
 int clinux_give_way(int steps) {
     pid_t thread = gettid();

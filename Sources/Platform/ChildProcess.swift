@@ -129,6 +129,9 @@ package enum CurrentProcess {
     /// The process id.
     package static var id: pid_t { getpid() }
 
+    /// Gives the heap's freed memory back to the system. Calls `malloc_trim(3)`; not for a loop.
+    package static func trimHeap() { clinux_trim_heap() }
+
     /// The path of the running program's file.
     package static func executable() throws(SystemError) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)

@@ -98,6 +98,8 @@ package final class Server {
             try startLoops(region)
             try startAcceptor(region, sockets)
             try awaitStart()
+            // Plugins' files and configuration were read into memory that is not needed any more.
+            CurrentProcess.trimHeap()
         } catch let failure as CommitFailure {
             throw .configuration(failure.description)
         } catch let failure as StartFailure {

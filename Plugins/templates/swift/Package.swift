@@ -27,11 +27,13 @@ let package = Package(
             name: "my_model",
             dependencies: ["ModelPlugin"],
             swiftSettings: settings,
-            // The plugin carries its own Swift runtime and shows two symbols.
+            // The plugin carries its own Swift runtime and shows two symbols. lld packs its relative
+            // relocations, which halves the memory that it takes.
             linkerSettings: [
                 .unsafeFlags(
                     [
                         "-static-stdlib", "-Xlinker", "-s",
+                        "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
                         "-Xlinker", "--version-script=\(Context.packageDirectory)/plugin.map",
                     ],
                     .when(configuration: .release)  // a test links the model in another way

@@ -44,6 +44,9 @@ int clinux_signal_next(int descriptor);
 // Names the calling thread (at most 15 bytes are kept).
 void clinux_name_thread(const char *name);
 
+// Gives freed memory of the heap back to the system.
+void clinux_trim_heap(void);
+
 // Makes the calling thread give way to others by so many steps of nice(2): on Linux a thread has a
 // priority of its own.
 int clinux_give_way(int steps);
