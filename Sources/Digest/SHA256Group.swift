@@ -4,17 +4,14 @@
 //
 // The bytes of arrays in place are read through spans: indexing an array that is a value copies it.
 
-/// Up to four beginnings that are hashed with one ending. A class, so that no use copies it.
-public final class SHA256Group: Sendable {
+/// Up to four beginnings that are hashed with one ending.
+public struct SHA256Group: Sendable {
     /// How many beginnings a group has at most.
     public static let capacity = 4
 
     private let beginnings: [SHA256]
-    // The beginnings again, a lane each; a lane that is left over repeats the first.
-    private let state: [8 of SIMD4<UInt32>]
-    private let rest: [16 of SIMD4<UInt32>]
-    private let filled: SIMD4<Int>
-    private let length: SIMD4<UInt64>
+    /// The beginnings again, where they are hashed side by side.
+    private let lanes: SHA256Lanes?
 
     /// Beginnings in their order, four to a group. All have the engine of the first.
     public static func groups(of beginnings: [SHA256]) -> [SHA256Group] {
@@ -24,27 +21,15 @@ public final class SHA256Group: Sendable {
     }
 
     private init(_ beginnings: [SHA256]) {
-        func lanes<Value>(_ value: (SHA256) -> Value) -> SIMD4<Value> {
-            var lanes = SIMD4(repeating: value(beginnings[0]))
-            for index in beginnings.indices { lanes[index] = value(beginnings[index]) }
-            return lanes
-        }
         self.beginnings = beginnings
-        state = [8 of SIMD4<UInt32>] { word in lanes { $0.state[word] } }
-        rest = [16 of SIMD4<UInt32>] { word in lanes { SHA256.word(word, of: $0.rest.span) } }
-        filled = lanes { $0.filled }
-        length = lanes { $0.length }
+        let isSideBySide = beginnings[0].engine == .lanes && beginnings.count > 1
+        lanes = isSideBySide ? SHA256Lanes(beginnings) : nil
     }
 
     /// The first eight bytes of each text's digest as one big-endian number, in the order of the
     /// beginnings.
     public func finishPrefixes(_ ending: Span<UInt8>) -> SIMD4<UInt64> {
-        let isAlone = beginnings.count == 1
-        return beginnings[0].engine == .lanes && !isAlone
-            ? finishSideBySide(ending) : finishOneByOne(ending)
-    }
-
-    private func finishOneByOne(_ ending: Span<UInt8>) -> SIMD4<UInt64> {
+        if let lanes { return lanes.finishPrefixes(ending) }
         var prefixes = SIMD4<UInt64>.zero
         for index in beginnings.indices {
             var hash = beginnings[index]
@@ -53,8 +38,29 @@ public final class SHA256Group: Sendable {
         }
         return prefixes
     }
+}
 
-    private func finishSideBySide(_ ending: Span<UInt8>) -> SIMD4<UInt64> {
+/// Beginnings in the lanes of vector registers. A class, so that no use copies it.
+private final class SHA256Lanes: Sendable {
+    // A lane that is left over repeats the first.
+    private let state: [8 of SIMD4<UInt32>]
+    private let rest: [16 of SIMD4<UInt32>]
+    private let filled: SIMD4<Int>
+    private let length: SIMD4<UInt64>
+
+    init(_ beginnings: [SHA256]) {
+        func lanes<Value>(_ value: (SHA256) -> Value) -> SIMD4<Value> {
+            var lanes = SIMD4(repeating: value(beginnings[0]))
+            for index in beginnings.indices { lanes[index] = value(beginnings[index]) }
+            return lanes
+        }
+        state = [8 of SIMD4<UInt32>] { word in lanes { $0.state[word] } }
+        rest = [16 of SIMD4<UInt32>] { word in lanes { SHA256.word(word, of: $0.rest.span) } }
+        filled = lanes { $0.filled }
+        length = lanes { $0.length }
+    }
+
+    func finishPrefixes(_ ending: Span<UInt8>) -> SIMD4<UInt64> {
         var state = state
         // Behind the text come the byte 0x80 and, in 8 bytes, its length: its last block has them.
         let last = SIMD4<Int32>(truncatingIfNeeded: (filled &+ (ending.count + 8)) &>> 6)

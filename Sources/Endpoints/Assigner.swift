@@ -54,19 +54,22 @@ package struct Assigner: Sendable {
     package let only: Int?
 
     /// Prepares the choice for an endpoint's splits, sorted by name.
-    package init(experiment: String, splits: [Split], engine: SHA256.Engine = .best) {
+    /// Without an experiment there is only the coin.
+    package init(experiment: String?, splits: [Split], engine: SHA256.Engine = .best) {
         var arms: [Arm] = []
         var prefixes: [SHA256] = []
         var sum = 0.0
         for (index, split) in splits.enumerated() where split.weight > 0 {
-            var prefix = SHA256(engine: engine)
-            prefix.update("\(experiment):\(split.name):")
-            prefixes.append(prefix)
+            if let experiment {
+                var prefix = SHA256(engine: engine)
+                prefix.update("\(experiment):\(split.name):")
+                prefixes.append(prefix)
+            }
             sum += split.weight
             arms.append(Arm(split: index, weight: split.weight, cumulative: sum))
         }
         self.arms = arms
-        self.prefixes = SHA256Group.groups(of: prefixes)
+        self.prefixes = SHA256Group.groups(of: arms.count > 1 ? prefixes : [])
         only = arms.count == 1 ? arms[0].split : nil
     }
 
@@ -87,6 +90,7 @@ package struct Assigner: Sendable {
 
     /// The split of a subject. The same subject has the same split, on every host.
     package func split(subject: Span<UInt8>) -> Int {
+        if let only { return only }
         var best = arms[0].split
         var bestScore = Double.infinity
         var digests = SIMD4<UInt64>.zero

@@ -192,9 +192,9 @@ final class Predictor {
         _ content: Span<UInt8>
     ) throws(Failure) -> PreparedSplit {
         var hasSubject = false
-        if let experiment = endpoint.endpoint.experiment {
+        if let key = endpoint.subjectKey {
             hasSubject = try findSubject(
-                experiment.subjectKey,
+                key,
                 endpoint.subjectName,
                 arguments,
                 content
@@ -211,7 +211,7 @@ final class Predictor {
             (index, assignment) = (endpoint.assigner.split(subject: subject.span), .subject)
         } else {
             index = endpoint.assigner.split(random: coin.next())
-            assignment = endpoint.endpoint.experiment == nil ? .coin : .noSubject
+            assignment = endpoint.subjectKey == nil ? .coin : .noSubject
         }
         let split = endpoint.splits[index]
         outcome.assign(split.text, assignment, subject: hasSubject ? subject : nil)

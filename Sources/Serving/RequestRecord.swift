@@ -103,16 +103,16 @@ struct RequestRecord: ~Copyable {
         var queueNanoseconds: UInt64 = 0
         if let split {
             let used = predictor.outcome.splits[split]
-            text.append(contentsOf: used.text.recordOpening)
+            used.text.appendRecordOpening(to: &text)
             if let assignment = used.assignment {
                 text.append(literal: assignment.member)
             }
-            text.append(contentsOf: used.text.recordClosing)
+            used.text.appendRecordClosing(to: &text)
             rows = used.batchRows
             queueNanoseconds = used.queueNanoseconds
         } else if let endpoint = facts.endpoint {
             text.append(literal: ",\"endpointName\":")
-            text.append(jsonString: endpoint.endpoint.name)
+            text.append(jsonString: endpoint.name)
         }
         text.append(literal: ",\"status\":")
         text.append(decimal: UInt64(facts.status))

@@ -25,7 +25,7 @@ package enum StartFailure: Error, CustomStringConvertible {
 package final class Server {
     /// Where it listens, with the ports that the kernel chose.
     package private(set) var addresses: [SocketAddress] = []
-    /// Lines about what is live.
+    /// Lines about what is live, for those who look on while it starts.
     package private(set) var report: [String] = []
     /// The number of the revision that it serves.
     package let revision: Int
@@ -107,6 +107,12 @@ package final class Server {
         } catch {
             throw .system("\(error)")
         }
+    }
+
+    /// Hands the report over: with thousands of endpoints it is not kept for ever.
+    package func takeReport() -> [String] {
+        defer { report = [] }
+        return report
     }
 
     private static func makeFolder(_ path: String, option: String) throws(StartFailure) {

@@ -126,7 +126,7 @@ extension ServingLoop {
         guard !predictor.call.isBatch, predictor.outcome.isAssigned,
             let split = predictor.outcome.splits.last
         else { return }
-        fields.append(contentsOf: split.text.fields)
+        split.text.appendFields(to: &fields)
     }
 
     /// Answers bytes that are no request, with the head if that much is known. The connection ends

@@ -28,19 +28,19 @@ package final class PreparedSplit: Sendable {
 
 /// One endpoint, ready for requests.
 package final class PreparedEndpoint: Sendable {
-    package let endpoint: Endpoint
+    package let name: String
+    /// What a request's subject stands under; nil: there is no experiment, and no subject.
+    package let subjectKey: SubjectKey?
     package let assigner: Assigner
     package let splits: [PreparedSplit]
     /// The bytes of the member that holds the subject; empty for a position.
     package let subjectName: [UInt8]
 
     package init(endpoint: Endpoint, splits: [PreparedSplit]) {
-        self.endpoint = endpoint
+        name = endpoint.name
+        subjectKey = endpoint.experiment?.subjectKey
         self.splits = splits
-        assigner = Assigner(
-            experiment: endpoint.experiment?.id ?? endpoint.name,
-            splits: endpoint.splits
-        )
+        assigner = Assigner(experiment: endpoint.experiment?.id, splits: endpoint.splits)
         if case .member(let member) = endpoint.experiment?.subjectKey {
             subjectName = Array(member.utf8)
         } else {
@@ -79,10 +79,12 @@ package final class ServingSnapshot: Sendable {
     package let revision: Int
     package let endpoints: [PreparedEndpoint]
     package let deployments: [PreparedDeployment]
-    /// Every path that means something, without its `/v1/`, and what it means.
-    private let paths: [[UInt8]]
+    /// Every path that means something, without its `/v1/`, one behind the other, and where each
+    /// ends; and what it means.
+    private let paths: [UInt8]
+    private let pathEnds: [UInt32]
     private let targets: [PreparedTarget]
-    /// Indices into `paths` by the hash of the path; -1 is empty; a power of two long.
+    /// Indices into `targets` by the hash of the path; -1 is empty; a power of two long.
     private let table: [Int32]
 
     /// Prepares the paths: an endpoint's name alone or with `latest`; a deployment's name with a
@@ -97,7 +99,7 @@ package final class ServingSnapshot: Sendable {
         self.deployments = deployments
         var meanings = PathMeanings()
         for endpoint in endpoints {
-            let name = endpoint.endpoint.name
+            let name = endpoint.name
             for path in [name, "\(name)/latest", "\(name)/main/latest"] {
                 meanings.add(path, .endpoint(endpoint))
             }
@@ -105,11 +107,17 @@ package final class ServingSnapshot: Sendable {
         for deployment in deployments {
             meanings.add(deployment, revision)
         }
-        (paths, targets) = (meanings.paths, meanings.targets)
+        targets = meanings.targets
+        paths = meanings.paths.flatMap { $0 }
+        var end: UInt32 = 0
+        pathEnds = meanings.paths.map {
+            end += UInt32($0.count)
+            return end
+        }
         var size = 8
-        while size < paths.count * 2 { size *= 2 }
+        while size < targets.count * 2 { size *= 2 }
         var table = [Int32](repeating: -1, count: size)
-        for (index, path) in paths.enumerated() {
+        for (index, path) in meanings.paths.enumerated() {
             var place = ServingSnapshot.hash(path.span) & (size - 1)
             while table[place] >= 0 { place = (place + 1) & (size - 1) }
             table[place] = Int32(index)
@@ -119,11 +127,14 @@ package final class ServingSnapshot: Sendable {
 
     /// What the path means that stands in a request, without its `/v1/`.
     package func target(_ text: Span<UInt8>, _ path: Range<Int>) -> PreparedTarget? {
+        let paths = paths
         let mask = table.count - 1
         var place = ServingSnapshot.hash(text.extracting(path)) & mask
         while table[place] >= 0 {
             let candidate = Int(table[place])
-            if Bytes.equal(text, path, paths[candidate]) { return targets[candidate] }
+            let start = candidate == 0 ? 0 : Int(pathEnds[candidate - 1])
+            let known = paths.span.extracting(start..<Int(pathEnds[candidate]))
+            if Bytes.equal(text.extracting(path), known) { return targets[candidate] }
             place = (place + 1) & mask
         }
         return nil
@@ -133,7 +144,7 @@ package final class ServingSnapshot: Sendable {
     package func missing(_ path: String) -> Failure {
         let parts = path.split(separator: "/").map { String($0.prefix(Names.lengthMaximum)) }
         guard parts.count > 1, let name = parts.first, let version = parts.last else {
-            let names = endpoints.map(\.endpoint.name) + deployments.map(\.reference.name)
+            let names = endpoints.map(\.name) + deployments.map(\.reference.name)
             let guess = Suggestion.nearest(to: path, in: names)
             return Failure(
                 .endpointNotFound,
@@ -145,7 +156,7 @@ package final class ServingSnapshot: Sendable {
         let loaded = deployments.filter {
             $0.reference.name == name && $0.reference.branch == branch
         }
-        if loaded.isEmpty, endpoints.contains(where: { $0.endpoint.name == name }) {
+        if loaded.isEmpty, endpoints.contains(where: { $0.name == name }) {
             return Failure(
                 .deploymentNotFound,
                 "'\(name)' is an endpoint, which has no versions: leave '\(version)' out, or name "

@@ -247,7 +247,7 @@ package enum NativeSurface {
     ) {
         let text = outcome.splits[row.split].text
         body.append(UInt8(ascii: "{"))
-        body.append(contentsOf: text.opening)
+        text.appendOpening(to: &body)
         if withSubject, row.hasSubject {
             body.append(",\"subjectId\":")
             outcome.subjects.withSpan { body.append(jsonString: $0.extracting(row.subject)) }
@@ -255,7 +255,7 @@ package enum NativeSurface {
         if let assignment = outcome.splits[row.split].assignment {
             body.append(literal: assignment.member)
         }
-        body.append(contentsOf: text.closing)
+        text.appendClosing(to: &body)
         body.append(UInt8(ascii: "}"))
     }
 }

@@ -1,25 +1,22 @@
 // The parts of an answer and of a log record that do not depend on the request. They are written
 // once, when a snapshot is built; a request only puts them together.
 
-import Bytes
+package import Bytes
 package import Endpoints
 import JSON
 
 /// The prepared text of one split of one endpoint, or of one deployment, in one revision.
+///
+/// All of it lies in one piece: with thousands of endpoints what counts is how much memory a request
+/// has to touch.
 package final class SplitText: Sendable {
-    /// `"endpointName":…,"backendName":…` and `"experimentId":…` where there is one; empty for a
-    /// deployment that is called by its own name.
-    package let opening: [UInt8]
-    /// `"deployment":{…}` where there is one, and `"configRevision":…`; begins with a comma unless
-    /// `opening` is empty.
-    package let closing: [UInt8]
-    /// `X-Switchyard-Backend` and `X-Switchyard-Deployment` where there is one, each with its end.
-    package let fields: [UInt8]
-    /// `opening` as a log record has it: with a comma before it, and the algorithm behind it.
-    package let recordOpening: [UInt8]
-    /// `,"configRevision":…`, `,"weights":{…}` and `,"deployment":{…}` where there is one: the
-    /// order of a log record.
-    package let recordClosing: [UInt8]
+    private let bytes: [UInt8]
+    // Where each part ends; it begins where the one before it ends.
+    private let openingEnd: UInt32
+    private let algorithmEnd: UInt32
+    private let deploymentEnd: UInt32
+    private let numberEnd: UInt32
+    private let weightsEnd: UInt32
 
     /// The text of a split.
     ///
@@ -28,7 +25,7 @@ package final class SplitText: Sendable {
     ///   - split: the split.
     ///   - version: the number that the split's version was resolved to; nil for a static value.
     ///   - revision: the number of the revision.
-    package init(endpoint: Endpoint, split: Split, version: Int?, revision: Int) {
+    package convenience init(endpoint: Endpoint, split: Split, version: Int?, revision: Int) {
         var opening: [UInt8] = []
         opening.append("\"endpointName\":")
         opening.append(jsonString: endpoint.name)
@@ -47,25 +44,80 @@ package final class SplitText: Sendable {
             deployment = SplitText.deployment(reference, version)
             fields.append(contentsOf: SplitText.field(reference, version))
         }
-        let number = Array(",\"configRevision\":\(revision)".utf8)
-        let comma = Array(",".utf8)
-        self.opening = opening
-        self.fields = fields
-        closing = (deployment.isEmpty ? [] : comma + deployment) + number
-        recordOpening = comma + opening + algorithm
-        recordClosing =
-            number + SplitText.weights(endpoint) + (deployment.isEmpty ? [] : comma + deployment)
+        self.init(opening, algorithm, deployment, revision, SplitText.weights(endpoint), fields)
     }
 
     /// The text of a deployment that is called by its own name.
-    package init(direct reference: DeploymentReference, version: Int, revision: Int) {
+    package convenience init(direct reference: DeploymentReference, version: Int, revision: Int) {
         let deployment = SplitText.deployment(reference, version)
+        self.init([], [], deployment, revision, [], SplitText.field(reference, version))
+    }
+
+    private init(
+        _ opening: [UInt8],
+        _ algorithm: [UInt8],
+        _ deployment: [UInt8],
+        _ revision: Int,
+        _ weights: [UInt8],
+        _ fields: [UInt8]
+    ) {
+        var ends: [UInt32] = []
+        var bytes: [UInt8] = []
         let number = Array(",\"configRevision\":\(revision)".utf8)
-        opening = []
-        recordOpening = []
-        closing = deployment + number
-        recordClosing = number + Array(",".utf8) + deployment
-        fields = SplitText.field(reference, version)
+        let parts = [opening, algorithm, deployment, number, weights, fields]
+        bytes.reserveCapacity(parts.reduce(0) { $0 + $1.count })
+        for part in parts {
+            bytes += part
+            ends.append(UInt32(bytes.count))
+        }
+        self.bytes = bytes
+        (openingEnd, algorithmEnd, deploymentEnd) = (ends[0], ends[1], ends[2])
+        (numberEnd, weightsEnd) = (ends[3], ends[4])
+    }
+
+    // MARK: Parts
+
+    private func append(_ part: Range<Int>, _ buffer: inout ByteBuffer) {
+        let bytes = bytes
+        buffer.append(bytes.span.extracting(part))
+    }
+
+    private var opening: Range<Int> { 0..<Int(openingEnd) }
+    private var deployment: Range<Int> { Int(algorithmEnd)..<Int(deploymentEnd) }
+
+    /// Appends `"endpointName":…,"backendName":…` and `"experimentId":…` where there is one; nothing
+    /// for a deployment that is called by its own name.
+    func appendOpening(to buffer: inout ByteBuffer) {
+        append(opening, &buffer)
+    }
+
+    /// Appends `"deployment":{…}` where there is one, and `"configRevision":…`, with a comma before
+    /// it unless nothing stands before it.
+    func appendClosing(to buffer: inout ByteBuffer) {
+        if !deployment.isEmpty, !opening.isEmpty { buffer.append(UInt8(ascii: ",")) }
+        append(Int(algorithmEnd)..<Int(numberEnd), &buffer)
+    }
+
+    /// Appends the opening as a log record has it: with a comma before it, and the algorithm behind.
+    package func appendRecordOpening(to buffer: inout ByteBuffer) {
+        guard !opening.isEmpty else { return }
+        buffer.append(UInt8(ascii: ","))
+        append(0..<Int(algorithmEnd), &buffer)
+    }
+
+    /// Appends `,"configRevision":…`, `,"weights":{…}` and `,"deployment":{…}` where there are such:
+    /// the order of a log record.
+    package func appendRecordClosing(to buffer: inout ByteBuffer) {
+        append(Int(deploymentEnd)..<Int(weightsEnd), &buffer)
+        guard !deployment.isEmpty else { return }
+        buffer.append(UInt8(ascii: ","))
+        append(deployment, &buffer)
+    }
+
+    /// Appends `X-Switchyard-Backend` and `X-Switchyard-Deployment` where there are such, each with
+    /// its end.
+    package func appendFields(to buffer: inout ByteBuffer) {
+        append(Int(weightsEnd)..<bytes.count, &buffer)
     }
 
     /// `"deployment":{…}`

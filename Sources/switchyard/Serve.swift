@@ -60,7 +60,7 @@ extension Command {
             }
             let log = EventLog()
             let server = try Server(configuration(arguments), log: log)
-            for line in server.report { StandardStream.output(line + "\n") }
+            for line in server.takeReport() { StandardStream.output(line + "\n") }
             for address in server.addresses {
                 StandardStream.output("listening on \(address)\n")
                 if !address.isLoopback {
