@@ -7,8 +7,8 @@ import JSON
 
 /// The prepared text of one split of one endpoint, or of one deployment, in one revision.
 ///
-/// All of it lies in one piece: with thousands of endpoints what counts is how much memory a request
-/// has to touch.
+/// All of it lies in one piece: with thousands of endpoints what counts is how much memory a
+/// request has to touch.
 package final class SplitText: Sendable {
     private let bytes: [UInt8]
     // Where each part ends; it begins where the one before it ends.
@@ -85,8 +85,8 @@ package final class SplitText: Sendable {
     private var opening: Range<Int> { 0..<Int(openingEnd) }
     private var deployment: Range<Int> { Int(algorithmEnd)..<Int(deploymentEnd) }
 
-    /// Appends `"endpointName":…,"backendName":…` and `"experimentId":…` where there is one; nothing
-    /// for a deployment that is called by its own name.
+    /// Appends `"endpointName":…,"backendName":…` and `"experimentId":…` where there is one;
+    /// nothing for a deployment that is called by its own name.
     func appendOpening(to buffer: inout ByteBuffer) {
         append(opening, &buffer)
     }
@@ -98,15 +98,15 @@ package final class SplitText: Sendable {
         append(Int(algorithmEnd)..<Int(numberEnd), &buffer)
     }
 
-    /// Appends the opening as a log record has it: with a comma before it, and the algorithm behind.
+    /// Appends the opening as a log record has it: a comma before it, the algorithm behind it.
     package func appendRecordOpening(to buffer: inout ByteBuffer) {
         guard !opening.isEmpty else { return }
         buffer.append(UInt8(ascii: ","))
         append(0..<Int(algorithmEnd), &buffer)
     }
 
-    /// Appends `,"configRevision":…`, `,"weights":{…}` and `,"deployment":{…}` where there are such:
-    /// the order of a log record.
+    /// Appends `,"configRevision":…`, `,"weights":{…}` and `,"deployment":{…}` where there are
+    /// such: the order of a log record.
     package func appendRecordClosing(to buffer: inout ByteBuffer) {
         append(Int(deploymentEnd)..<Int(weightsEnd), &buffer)
         guard !deployment.isEmpty else { return }

@@ -27,8 +27,8 @@ let package = Package(
             name: "my_model",
             dependencies: ["ModelPlugin"],
             swiftSettings: settings,
-            // The plugin carries its own Swift runtime and shows two symbols. lld packs its relative
-            // relocations, which halves the memory that it takes.
+            // The plugin carries its own Swift runtime and shows two symbols. lld packs its
+            // relative relocations, which halves the memory that it takes.
             linkerSettings: [
                 .unsafeFlags(
                     [
