@@ -82,7 +82,8 @@ targets += [
             "Bytes", "Endpoints", "HTTP", "JSON", "Platform", "PluginHost", "Serving", "Surfaces",
         ],
         exclude: [
-            "bench.py", "curves.py", "footprint.py", "hosts.py", "parse.py", "post.lua",
+            "bench.py", "curves.py", "disturbances.py", "footprint.py", "hosts.py", "parse.py",
+            "post.lua",
             "simdjson.cpp", "stages.py",
         ],
         swiftSettings: swiftSettings

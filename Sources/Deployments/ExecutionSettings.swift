@@ -75,12 +75,12 @@ package struct ExecutionSettings: Equatable, Sendable {
         let text = pair.value.scalar ?? ""
         let digits = text.prefix { $0 >= "0" && $0 <= "9" }
         let units = ["ms": 1, "s": 1000, "min": 60_000]
-        guard let number = Int(digits), number > 0, number <= 86_400_000,
-            let size = units[String(text.dropFirst(digits.count))]
-        else {
+        let size = units[String(text.dropFirst(digits.count))] ?? 0
+        guard let number = Int(digits), number > 0, size > 0, number <= 86_400_000 / size else {
             throw YAMLError(
                 pair.value.mark,
-                "'\(pair.key)' is \(pair.value.kindInWords); wanted a time such as 500ms, 5s, 2min"
+                "'\(pair.key)' is \(pair.value.kindInWords); wanted a time such as 500ms, 5s or "
+                    + "2min, at most a day"
             )
         }
         return number * size

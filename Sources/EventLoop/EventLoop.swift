@@ -35,7 +35,8 @@ package final class EventLoop {
     /// A deadline that never comes.
     package static let never = UInt64.max
 
-    /// The moment of this turn, in monotonic nanoseconds; read once a turn.
+    /// The moment of this turn, in monotonic nanoseconds: read once, and moved on by those who have
+    /// read the clock anyway.
     package private(set) var now = MonotonicClock.now()
     private var epoll: Epoll
     private var entries: [Entry] = []

@@ -41,7 +41,9 @@ package struct RequestParser: Sendable {
     ) throws(HTTPFault) -> Int? {
         while scanned < text.count {
             let found = Bytes.firstControl(in: text, from: scanned)
-            try checkLength(found, limits)
+            // Of the header fields the end of the line counts too, as far as it is there.
+            let isEnd = found < text.count && text[found] == 0x0d
+            try checkLength(found, headerEnd: isEnd ? found + 1 : found, limits)
             guard found < text.count else {
                 scanned = found
                 return nil
@@ -94,14 +96,18 @@ package struct RequestParser: Sendable {
     }
 
     /// Refuses a head that is too long already; it reaches up to `end`.
-    private func checkLength(_ end: Int, _ limits: HTTPLimits) throws(HTTPFault) {
+    private func checkLength(
+        _ end: Int,
+        headerEnd: Int,
+        _ limits: HTTPLimits
+    ) throws(HTTPFault) {
         if lines == 0, end - skipped > limits.requestLineBytes {
             throw HTTPFault(
                 .uriTooLong,
                 "the request line is longer than \(limits.requestLineBytes) bytes"
             )
         }
-        if lines > 0, end - headerStart > limits.headerBytes {
+        if lines > 0, headerEnd - headerStart > limits.headerBytes {
             throw HTTPFault(
                 .headerFieldsTooLarge,
                 "the header fields are longer than \(limits.headerBytes) bytes"
@@ -327,9 +333,12 @@ private struct HeadReader {
     }
 
     private mutating func takeTimeout(_ text: Span<UInt8>, _ value: Range<Int>) throws(HTTPFault) {
+        guard head.timeoutNanoseconds == nil else {
+            throw HTTPFault(.badRequest, "X-Request-Timeout-Ms stands twice")
+        }
         var number: UInt64 = 0
         // Beyond twelve digits nobody waits: that is thirty years.
-        for index in value.prefix(12) where isDigit(text[index]) {
+        for index in value where isDigit(text[index]) && number < 100_000_000_000 {
             number = number * 10 + UInt64(text[index] - 48)
         }
         guard number > 0, value.allSatisfy({ isDigit(text[$0]) }) else {

@@ -74,7 +74,10 @@ public struct JSONDocument: Sendable {
 
     /// Forgets everything, and gives the storage back if it is for more than `count` values.
     public mutating func shrink(to count: Int) {
-        if entries.capacity > count { entries = [] }
+        if entries.capacity > count {
+            entries = []
+            entries.reserveCapacity(64)
+        }
         if names.capacity > count { names = [] }
     }
 

@@ -36,7 +36,7 @@ package struct WallClock: Sendable {
     package mutating func time(at moment: UInt64) -> WallTime {
         if moment &- readAt > 100_000_000 {
             readAt = moment
-            offset = WallTime.now().microseconds - Int64(moment / 1000)
+            offset = WallTime.now().microseconds - Int64(MonotonicClock.now() / 1000)
         }
         return WallTime(microseconds: Int64(moment / 1000) + offset)
     }

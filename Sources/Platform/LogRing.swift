@@ -63,10 +63,11 @@ package final class LogRing: @unchecked Sendable {
         unsafe base = region.base
         self.path = path
         capacity = size - Self.headerBytes
-        guard number(0) == Self.magic, number(8) == Self.layoutVersion,
+        // In version 1 the front never moved, and its place is 0.
+        guard number(0) == Self.magic, (1...Self.layoutVersion).contains(number(8)),
             number(16) == UInt64(capacity), number(64) >= number(128), number(64) < 1 << 62,
             number(64) % 8 == 0, number(128) % 8 == 0, number(72) % 8 == 0,
-            number(72) <= number(64),
+            number(72) <= number(128),
             number(64) - number(128) <= UInt64(capacity)
         else { return nil }
     }

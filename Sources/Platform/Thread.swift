@@ -71,19 +71,23 @@ package enum CurrentThread {
 
 /// How long one thread was ready to run and had no processor.
 package final class RunDelay {
-    private let file: FileDescriptor
+    private let file: FileDescriptor?
     private var last: UInt64 = 0
 
     /// Begins to count for the calling thread.
     package init() {
-        file = FileDescriptor(owning: clinux_open_schedule())
+        let number = clinux_open_schedule()
+        if number >= 0 { file = FileDescriptor(owning: number) } else { file = nil }
         _ = next()
     }
 
     /// Nanoseconds since the last question; 0 where the kernel does not say. One system call.
     package func next() -> UInt64 {
-        // Where there is no such file the call fails, and says 0.
-        let present = clinux_schedule_delay(file.number)
+        let present: UInt64
+        switch file {
+        case .some(let file): present = clinux_schedule_delay(file.number)
+        case nil: return 0
+        }
         defer { last = max(last, present) }
         return present - min(last, present)
     }
@@ -151,6 +155,22 @@ package final class Guarded<Value: ~Copyable>: @unchecked Sendable {
         while true {
             if let result = body(&value) { return result }
             unsafe pthread_cond_wait(condition, mutex)
+        }
+    }
+
+    /// The same until a moment of the monotonic clock; nil: it has come first.
+    package func wait<R>(by moment: UInt64, until body: (inout Value) -> R?) -> R? {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        var limit = timespec(
+            tv_sec: Int(moment / 1_000_000_000),
+            tv_nsec: Int(moment % 1_000_000_000)
+        )
+        while true {
+            if let result = body(&value) { return result }
+            if unsafe pthread_cond_timedwait(condition, mutex, &limit) == ETIMEDOUT {
+                return body(&value)
+            }
         }
     }
 

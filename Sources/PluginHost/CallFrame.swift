@@ -1,5 +1,5 @@
 // What one call of a model needs from the host: the values that go in, the writer that takes what
-// comes out. A loop keeps one frame and uses it for every call, so that a call allocates nothing.
+// comes out. A thread keeps its frames and uses them again, so that a call allocates nothing.
 
 import Bytes
 import CModelABI

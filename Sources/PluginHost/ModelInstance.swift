@@ -7,9 +7,10 @@ import Platform
 /// A model that answers.
 ///
 /// SAFETY: `instance` is the plugin's own pointer, constant from `create` to `destroy`. The
-/// contract allows `predict` from several threads for a concurrent model, and only those are loaded
-/// for loops; `destroy` is called once, by `destroy()`, after its owner has seen the last call
-/// return, or by `deinit`, when nobody can call any more.
+/// contract allows `predict` from several threads for a concurrent model; a serial one is asked by
+/// the one thread of its pool, after its warm-up has ended. `destroy` is called once: by
+/// `destroy()`, after its owner has seen the last call return, or by `deinit`, when nobody can call
+/// any more.
 @safe
 package final class ModelInstance: @unchecked Sendable {
     /// What made it.

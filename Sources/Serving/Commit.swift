@@ -37,6 +37,8 @@ package final class Committer {
     private let store: DeploymentStore
     private let loader: DeploymentLoader
     private let log: EventLog
+    /// How long a version may take for its examples.
+    private let warmUpNanoseconds: UInt64
     private var loaded: [String: ServedModel] = [:]
 
     package init(
@@ -44,8 +46,10 @@ package final class Committer {
         revisions: RevisionStore,
         store: DeploymentStore,
         loader: DeploymentLoader,
-        log: EventLog
+        log: EventLog,
+        warmUpNanoseconds: UInt64 = 30_000_000_000
     ) {
+        self.warmUpNanoseconds = warmUpNanoseconds
         folder = EndpointFolder(path: endpointsFolder)
         self.revisions = revisions
         self.store = store
@@ -267,7 +271,7 @@ package final class Committer {
         if let model = loaded[key] { return model }
         let model = ServedModel(try loader.load(deployment, number), log: log)
         do {
-            try model.warmUp()
+            try model.warmUp(nanoseconds: warmUpNanoseconds)
         } catch {
             throw DeploymentError("\(deployment) version \(number): found \(error)")
         }

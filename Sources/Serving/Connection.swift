@@ -301,8 +301,11 @@ final class Connection: LoopClient {
             slot.flags.insert(.closeAfterOutput)
         }
         owner.answer.withSpan { place($0, consuming: total) }
-        // Only a large request makes buffers grow, or one with a large answer.
-        let isLarge = total > Self.largeBytes || owner.answer.count > Self.largeBytes
+        // Only a large request makes buffers grow, or one with a large answer, or with one that
+        // was too large to become an answer.
+        let isLarge =
+            total > Self.largeBytes || owner.answer.count > Self.largeBytes
+            || owner.predictor.facts.code != nil
         forgetRequest()
         if isLarge { owner.shrinkBuffers() }
     }
@@ -325,7 +328,8 @@ final class Connection: LoopClient {
                 .deadlineExceeded,
                 "there was no answer within \(time) ms; ask for less at once, or give the model "
                     + "more time or threads"
-            )
+            ),
+            at: now
         )
         resume(answer)
     }

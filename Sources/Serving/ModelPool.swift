@@ -11,7 +11,9 @@ import PluginHost
 /// A model's pool. Its threads start with the first request.
 package final class ModelPool: Sendable {
     private struct Queue {
-        var jobs: [PoolJob] = []
+        private var jobs: [PoolJob] = []
+        /// Where the first job stands: what was taken before it is dropped now and then.
+        private var first = 0
         /// Threads that have nothing to do.
         var idle = 0
         /// Threads that have not ended.
@@ -19,17 +21,37 @@ package final class ModelPool: Sendable {
         var isStarted = false
         var isStopped = false
 
+        var count: Int { jobs.count - first }
+
+        mutating func append(_ job: PoolJob) { jobs.append(job) }
+
+        mutating func remove(_ job: PoolJob) -> Bool {
+            guard let index = jobs[first...].firstIndex(where: { $0 === job }) else { return false }
+            jobs.remove(at: index)
+            return true
+        }
+
+        mutating func removeAll() -> [PoolJob] {
+            defer { (jobs, first) = ([], 0) }
+            return Array(jobs[first...])
+        }
+
         /// Takes the first job, and those behind it that fit into `rows` together with it.
         mutating func take(rows: Int) -> [PoolJob] {
-            var count = 1
-            var sum = jobs[0].rows.count
-            while count < jobs.count, sum + jobs[count].rows.count <= rows {
-                sum += jobs[count].rows.count
-                count += 1
+            var end = first + 1
+            var sum = jobs[first].rows.count
+            while end < jobs.count, sum + jobs[end].rows.count <= rows {
+                sum += jobs[end].rows.count
+                end += 1
             }
-            defer { jobs.removeFirst(count) }
+            let taken = Array(jobs[first..<end])
+            first = end
+            if first == jobs.count || first > 64 && first * 2 > jobs.count {
+                jobs.removeFirst(first)
+                first = 0
+            }
             idle -= 1
-            return Array(jobs.prefix(count))
+            return taken
         }
     }
 
@@ -46,37 +68,37 @@ package final class ModelPool: Sendable {
     /// How many threads there are once it has started.
     package var threadsMaximum: Int { version.execution.threads }
 
-    /// Requests that wait.
-    package var waiting: Int { queue.withLock { $0.jobs.count } }
-
     /// Puts a job behind those that wait; false: there is no place.
     func submit(_ job: PoolJob) throws(SystemError) -> Bool {
-        let isFirst = queue.withLock { queue in
-            defer { queue.isStarted = true }
-            return !queue.isStarted
-        }
-        if isFirst { try start() }
         let limit = version.execution.queue
-        let isTaken = queue.withLock { queue in
+        let threads = threadsMaximum
+        let (isTaken, isFirst) = queue.withLock { queue in
+            let isFirst = !queue.isStarted && !queue.isStopped
+            if isFirst {
+                queue.isStarted = true
+                queue.running = threads
+                queue.idle = threads
+            }
             // Threads that are idle take theirs at once: those do not wait.
-            guard queue.jobs.count < limit + queue.idle, !queue.isStopped else { return false }
-            queue.jobs.append(job)
-            return true
+            let hasPlace = queue.count < limit + queue.idle && !queue.isStopped
+            if hasPlace { queue.append(job) }
+            return (hasPlace, isFirst)
         }
+        if isFirst { try start(threads) }
         if isTaken { queue.notifyOne() }
         return isTaken
     }
 
-    /// Takes a job out of the queue, if it still waits: its place is free at once.
-    func remove(_ job: PoolJob) {
-        queue.withLock { queue in queue.jobs.removeAll { $0 === job } }
+    /// Takes a job out of the queue, if it still waits: its place is free at once. Whether it did.
+    func remove(_ job: PoolJob) -> Bool {
+        queue.withLock { $0.remove(job) }
     }
 
     /// Lets the threads end once they have done what they are doing; what waits is given up.
     func stop() {
         queue.withLock { queue in
             queue.isStopped = true
-            queue.jobs = []
+            _ = queue.removeAll()
         }
         queue.notify()
     }
@@ -84,37 +106,37 @@ package final class ModelPool: Sendable {
     /// Whether every thread has ended.
     var hasEnded: Bool { queue.withLock { $0.running == 0 } }
 
-    private func start() throws(SystemError) {
-        let count = threadsMaximum
-        queue.withLock { queue in
-            queue.running = count
-            queue.idle = count
-        }
+    /// Starts the threads, or as many as can be started; throws when that is none.
+    private func start(_ count: Int) throws(SystemError) {
         for index in 0..<count {
             do {
-                _ = try Thread(name: version.deployment.name, stackBytes: 8 << 20) {
-                    CurrentThread.giveWay(steps: Self.stepsBehindLoops)
-                    let worker = PoolWorker(self.version)
-                    while true {
-                        let jobs = self.next()
-                        guard !jobs.isEmpty else { break }
-                        worker.run(jobs)
-                        self.queue.withLock { $0.idle += 1 }
-                    }
-                    self.queue.withLock { $0.running -= 1 }
-                }
+                _ = try Thread(name: version.deployment.name, stackBytes: 8 << 20) { self.work() }
             } catch {
-                queue.withLock { queue in
+                let left = queue.withLock { queue in
                     queue.running -= count - index
                     queue.idle -= count - index
+                    guard index == 0 else { return [PoolJob]() }
+                    queue.isStarted = false
+                    return queue.removeAll()
                 }
-                if index == 0 {
-                    queue.withLock { $0.isStarted = false }
-                    throw error
-                }
-                return
+                guard index == 0 else { return }
+                // Other loops may have put theirs there meanwhile.
+                for job in left { job.refuse("no thread can be started for the model: \(error)") }
+                throw error
             }
         }
+    }
+
+    private func work() {
+        CurrentThread.giveWay(steps: Self.stepsBehindLoops)
+        let worker = PoolWorker(version)
+        while true {
+            let jobs = next()
+            guard !jobs.isEmpty else { break }
+            worker.run(jobs)
+            queue.withLock { $0.idle += 1 }
+        }
+        queue.withLock { $0.running -= 1 }
     }
 
     /// What a thread does next, once there is something; nothing when it is to end.
@@ -122,7 +144,7 @@ package final class ModelPool: Sendable {
         let rows = version.instance.takesBatches ? version.execution.batch : 1
         return queue.wait { queue -> [PoolJob]? in
             if queue.isStopped { return [] }
-            return queue.jobs.isEmpty ? nil : queue.take(rows: rows)
+            return queue.count == 0 ? nil : queue.take(rows: rows)
         }
     }
 }

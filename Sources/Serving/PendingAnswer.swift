@@ -18,7 +18,8 @@ final class PendingAnswer {
     let content: [UInt8]
     /// What each part of the request waits for.
     private(set) var jobs: [PoolJob] = []
-    private(set) var partsLeft = 0
+    /// The parts that have not come back.
+    private var open: Set<Int> = []
     /// The first thing that went wrong.
     private(set) var failure: Failure?
     /// Who is told once it is complete.
@@ -30,6 +31,10 @@ final class PendingAnswer {
         self.predictor = predictor
         self.content = content
     }
+
+    /// Bytes of the body that count as held on the heap: as for a connection, those of a request
+    /// that is larger than a slot.
+    var heapBytes: Int { content.count > SlotRegion.inputCapacity ? content.count : 0 }
 
     /// When the client is told that it took too long, on the monotonic clock.
     var deadline: UInt64 { jobs.reduce(predictor.deadline) { min($0, $1.deadline) } }
@@ -54,11 +59,11 @@ final class PendingAnswer {
             do {
                 isTaken = try part.model.pool.submit(job)
             } catch {
-                cancel()
+                giveUp(part, at: now)
                 throw Failure(.queueFull, "no thread can be started for the model: \(error)")
             }
             guard isTaken else {
-                cancel()
+                giveUp(part, at: now)
                 let version = part.model.version
                 throw Failure(
                     .queueFull,
@@ -67,8 +72,14 @@ final class PendingAnswer {
                 )
             }
             jobs.append(job)
-            partsLeft += 1
+            open.insert(index)
         }
+    }
+
+    /// Ends it for want of a place for one part, which the failure is then of.
+    private func giveUp(_ part: PoolPart, at now: UInt64) {
+        cancel(at: now)
+        predictor.resume(part)
     }
 
     /// Takes what came of one part; true: nothing is left to wait for.
@@ -77,24 +88,30 @@ final class PendingAnswer {
         do throws(Failure) {
             try predictor.take(result, part: part, content.span)
         } catch {
-            fail(error)
+            open.remove(part)
+            failure = error
+            cancel(at: MonotonicClock.now())
             return true
         }
-        partsLeft -= 1
-        return partsLeft == 0
+        open.remove(part)
+        return open.isEmpty
     }
 
     /// Ends it with a failure: nobody waits for what is still at work.
-    func fail(_ failure: Failure) {
+    func fail(_ failure: Failure, at now: UInt64) {
         self.failure = failure
-        cancel()
+        cancel(at: now)
+        if let first = open.min() { predictor.resume(predictor.parts[first]) }
     }
 
     /// Gives up: what waits leaves its place, what is computed is told so.
-    func cancel() {
-        for (index, job) in jobs.enumerated() {
+    func cancel(at now: UInt64) {
+        for index in open {
+            let (job, part) = (jobs[index], predictor.parts[index])
             job.cancellation.cancel()
-            predictor.parts[index].model.pool.remove(job)
+            if part.model.pool.remove(job) {
+                predictor.noteWaiting(part, nanoseconds: now - min(now, job.enqueuedAt))
+            }
         }
     }
 }

@@ -58,6 +58,15 @@ final class PoolJob: Sendable {
     }
 }
 
+extension PoolJob {
+    /// Tells the loop that nothing was asked.
+    func refuse(_ sentence: String) {
+        var result = PoolResult(queueNanoseconds: 0)
+        result.failure = (0, Failure(.queueFull, sentence))
+        finish(result)
+    }
+}
+
 /// What the rows of a job came to.
 struct PoolResult: Sendable {
     /// The results of the rows, one behind the other.
@@ -91,7 +100,8 @@ final class PoolWorker {
         var ready: [PoolJob] = []
         for job in jobs where !job.cancellation.isCancelled {
             if now >= job.deadline {
-                job.finish(expired(job, now, "waited for a thread of its model", row: 0))
+                let waited = PoolResult(queueNanoseconds: now - job.enqueuedAt)
+                job.finish(expired(waited, "waited for a thread of its model", row: 0))
             } else {
                 ready.append(job)
             }
@@ -101,6 +111,7 @@ final class PoolWorker {
         } else {
             for job in ready { runRows(job) }
         }
+        shrink()
     }
 
     /// Asks a model that takes one row at a time.
@@ -112,7 +123,7 @@ final class PoolWorker {
         for row in job.rows.indices {
             if job.cancellation.isCancelled { return }
             guard row == 0 || now < job.deadline else {
-                return job.finish(expired(job, now, "was computed", row: row))
+                return job.finish(expired(result, "was computed", row: row))
             }
             let end = version.instance.predict(
                 values.span.extracting(job.rows[row]),
@@ -126,7 +137,6 @@ final class PoolWorker {
             now = MonotonicClock.now()
         }
         job.finish(result)
-        frame.shrink(to: 1 << 20)
     }
 
     /// Asks a model that takes several rows at once: those of several jobs, or a part of one job's.
@@ -160,7 +170,7 @@ final class PoolWorker {
             if job.cancellation.isCancelled { return }
             let now = MonotonicClock.now()
             guard start == 0 || now < job.deadline else {
-                return job.finish(expired(job, now, "was computed", row: start))
+                return job.finish(expired(result, "was computed", row: start))
             }
             let step = start..<min(start + limit, job.rows.count)
             values.removeAll(keepingCapacity: true)
@@ -175,12 +185,20 @@ final class PoolWorker {
         job.finish(result)
     }
 
-    /// Forgets the batch before, and gives back what a large one has made grow.
+    /// Forgets the batch before.
     private func clear() {
-        text.removeAll(keepingCapacity: text.capacity <= 1 << 20)
+        text.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)
         rows.removeAll(keepingCapacity: true)
-        for frame in frames { frame.shrink(to: 1 << 16) }
+    }
+
+    /// Gives back what a large batch, or a large result, has made grow.
+    private func shrink() {
+        let large = 1 << 20
+        if text.capacity > large { text = [] }
+        if values.capacity > large / 32 { values = [] }
+        for frame in frames { frame.shrink(to: large / 16) }
+        check.shrink(to: large / 16)
     }
 
     /// Puts a job's body and id behind the text that is there; where they stand.
@@ -246,17 +264,13 @@ final class PoolWorker {
         return true
     }
 
-    private func expired(
-        _ job: PoolJob,
-        _ now: UInt64,
-        _ what: String,
-        row: Int
-    ) -> PoolResult {
-        var result = PoolResult(queueNanoseconds: now - job.enqueuedAt)
-        result.failure = (
+    /// A job's result so far as the failure of one whose time is over.
+    private func expired(_ result: PoolResult, _ what: String, row: Int) -> PoolResult {
+        var expired = PoolResult(queueNanoseconds: result.queueNanoseconds)
+        expired.failure = (
             row, Failure(.deadlineExceeded, "the time of the prediction ended while it \(what)")
         )
-        return result
+        return expired
     }
 }
 

@@ -1,5 +1,6 @@
 // From a request's body to the results of its rows: read it, choose a split for each row, ask it.
-// One predictor belongs to one loop and keeps its memory from request to request.
+// A predictor belongs to one loop and keeps its memory from request to request; a request that
+// waits for a pool takes one along.
 
 import Bytes
 import Deployments
@@ -324,6 +325,17 @@ final class Predictor {
         for (index, row) in part.rows.enumerated() {
             outcome.finish(row: row, result.outputs.span.extracting(result.rows[index]))
         }
+        guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
+    }
+
+    /// Goes back to the first row of a part, of which a failure is.
+    func resume(_ part: PoolPart) {
+        outcome.resume(row: part.rows[0])
+    }
+
+    /// Notes how long a part has waited that was never asked.
+    func noteWaiting(_ part: PoolPart, nanoseconds: UInt64) {
+        outcome.noteBatch(split: part.split, rows: 0, queueNanoseconds: nanoseconds)
     }
 
     /// A failure as the client is told it: that of a batch names its row.

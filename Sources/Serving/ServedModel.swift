@@ -82,23 +82,60 @@ package final class ServedModel: Sendable {
             ordering: .relaxed
         )
         guard moved else { return }
-        log.write(
-            .warning,
-            "model.moved_to_pool",
-            "a call of \(version.deployment) version \(version.number) took "
-                + "\(nanoseconds / 1000) µs on an event loop; from now on its calls run on "
-                + "\(pool.threadsMaximum) thread(s) of its own: say 'execution: {mode: pool}' in "
-                + "its deployment.yaml, or \"execution\": \"pool\" in describe()",
-            [
-                "deployment": .text("\(version.deployment)"), "version": .number(version.number),
-                "microseconds": .number(Int(clamping: nanoseconds / 1000)),
-            ]
-        )
+        let (log, version, threads) = (self.log, self.version, pool.threadsMaximum)
+        // On a thread of its own: the log may be a pipe that nobody reads, and this is a loop.
+        _ = try? Thread(name: "event") {
+            log.write(
+                .warning,
+                "model.moved_to_pool",
+                "a call of \(version.deployment) version \(version.number) took "
+                    + "\(nanoseconds / 1000) µs on an event loop; from now on its calls run on "
+                    + "\(threads) thread(s) of its own: say 'execution: {mode: pool}' in "
+                    + "its deployment.yaml, or \"execution\": \"pool\" in describe()",
+                [
+                    "deployment": .text("\(version.deployment)"),
+                    "version": .number(version.number),
+                    "microseconds": .number(Int(clamping: nanoseconds / 1000)),
+                ]
+            )
+        }
     }
 
-    /// Asks the model all its examples before it is ready; throws for one that fails. The second
-    /// round tells whether its calls belong on a loop.
-    func warmUp() throws(TrialError) {
+    /// How a warm-up ended.
+    private enum WarmUpEnd {
+        case pending
+        case done(TrialError?)
+    }
+
+    /// Asks the model all its examples before it is ready, on a thread of its own; throws for one
+    /// that fails, and when there is no end within the time. Then the thread is left behind.
+    func warmUp(nanoseconds: UInt64) throws {
+        if version.examples.isEmpty { return }
+        let end = Guarded(WarmUpEnd.pending)
+        let thread = try Thread(name: "warm-up", stackBytes: 8 << 20) {
+            var failure: TrialError?
+            do throws(TrialError) {
+                try self.askExamples()
+            } catch {
+                failure = error
+            }
+            end.withLock { $0 = .done(failure) }
+            end.notify()
+        }
+        let isDone = end.wait(by: MonotonicClock.now() + nanoseconds) { end -> Bool? in
+            if case .done = end { true } else { nil }
+        }
+        guard isDone != nil else {
+            throw TrialError(
+                description: "examples that have no answer after \(nanoseconds / 1_000_000) ms"
+            )
+        }
+        thread.join()
+        if case .done(let failure?) = end.withLock({ $0 }) { throw failure }
+    }
+
+    /// The second round tells whether its calls belong on a loop.
+    private func askExamples() throws(TrialError) {
         try PluginTrial.warmUp(version)
         guard currentPlace == .loop else { return }
         let delay = RunDelay()

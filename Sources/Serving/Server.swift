@@ -160,7 +160,8 @@ package final class Server {
             revisions: RevisionStore(folder: "\(configuration.state)/revisions"),
             store: store,
             loader: loader,
-            log: log
+            log: log,
+            warmUpNanoseconds: configuration.limits.loadNanoseconds
         )
         return try committer.start(isStrict: configuration.isStrict)
     }

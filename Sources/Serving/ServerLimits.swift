@@ -64,7 +64,7 @@ package struct NamedLimit: Sendable {
         time("idle-time", "without a request", "close", \.idleNanoseconds),
         count("connections", "connections", "accepting pauses", 1...1 << 20, \.connections),
         bytes("buffered", "large requests and answers", "503", 0...Int.max, \.bufferedBytes),
-        time("deadline", "of a prediction, between rows", "408", \.predictionNanoseconds),
+        time("deadline", "of a prediction", "408", \.predictionNanoseconds),
         time("plugin-load", "trying a plugin", "refused", \.loadNanoseconds),
         count(
             "connection-requests",

@@ -75,6 +75,8 @@ package final class ServingLoop {
             try eventLoop.register(descriptor, .readable, for: client)
         }
         started()
+        // Whatever ends the loop: what it leaves nobody else would close.
+        defer { for connection in connections.values { connection.close() } }
         try eventLoop.run()
         mailbox.withDescriptor { eventLoop.unregister($0, token) }
         mailboxClient = nil
@@ -189,9 +191,12 @@ package final class ServingLoop {
         if withBody { answer.append(body) }
     }
 
+    /// Memory for one request that is not kept behind it.
+    private static let largeBytes = 1 << 20
+
     /// Gives back what one large request has made grow, so that it is not kept for ever.
     func shrinkBuffers() {
-        let large = 1 << 20
+        let large = Self.largeBytes
         if body.capacity > large { body.clear(keeping: large) }
         if answer.capacity > large { answer.clear(keeping: large) }
         predictor.shrink(to: large)
@@ -232,7 +237,7 @@ extension ServingLoop {
         ticketCount += 1
         let answer = PendingAnswer(ticket: ticketCount, exchange, predictor, content: copy)
         try answer.submit(to: mailbox, at: predictor.moment)
-        state.countSpilled(copy.count)
+        state.countSpilled(answer.heapBytes)
         pending[answer.ticket] = answer
         predictor =
             sparePredictors.popLast()
@@ -259,19 +264,21 @@ extension ServingLoop {
         let content = pendingAnswer.content
         conclude(pendingAnswer.exchange, pendingAnswer.failure, content.span)
         forget(pendingAnswer)
+        predictor.clear()
+        predictor.shrink(to: Self.largeBytes)
         predictor = present
         if sparePredictors.count < 8 { sparePredictors.append(pendingAnswer.predictor) }
     }
 
     /// Gives up on a request that waits: nobody is there any more.
     func abandon(_ answer: PendingAnswer) {
-        answer.cancel()
+        answer.cancel(at: eventLoop.now)
         forget(answer)
     }
 
     private func forget(_ answer: PendingAnswer) {
         guard pending.removeValue(forKey: answer.ticket) != nil else { return }
-        state.countSpilled(-answer.content.count)
+        state.countSpilled(-answer.heapBytes)
     }
 }
 

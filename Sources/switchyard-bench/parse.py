@@ -40,4 +40,5 @@ def main():
               f"| {theirs:,.0f} | {size * 1000 / theirs:,.0f} | {ratio:.2f}{verdict} |")
 
 
-main()
+if __name__ == "__main__":
+    main()

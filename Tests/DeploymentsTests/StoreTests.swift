@@ -225,7 +225,7 @@ struct DeploymentFileTests {
         #expect(try DeploymentFile(parsing: Array(again.text.utf8)) == again)
         for text in [
             "{mode: fast}", "{threads: 0}", "{threads: 1.5}", "{queue: -1}", "{deadline: 5}",
-            "{deadline: 0s}", "{batch: 0}", "{thread: 1}", "pool", "[]",
+            "{deadline: 0s}", "{deadline: 2000min}", "{batch: 0}", "{thread: 1}", "pool", "[]",
         ] {
             let bad = try folder.write("b.yaml", "schemaVersion: 1\nexecution: \(text)\n")
             let error = #expect(throws: DeploymentError.self) { try DeploymentFile(path: bad) }

@@ -89,5 +89,25 @@ struct LogRingTests {
         try File.writeAtomically(path, bytes)
         let damaged = try #require(try LogRing(existing: path))
         #expect(read(damaged).end == nil)
+        // A front that lies behind the first record cannot be.
+        var moved = try File.read(path, limit: 1 << 20)
+        moved[72] = 8
+        try File.writeAtomically(path, moved)
+        #expect(try LogRing(existing: path) == nil)
+    }
+
+    /// Once everything is read the front moves, and whoever opens the file then reads the rest.
+    @Test func `a ring that begins again at its front is read on by a successor`() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/ring"
+        let ring = try LogRing(creating: path, capacity: 1 << 14)
+        let record = [UInt8](repeating: 7, count: 900)
+        for round in 0..<60 {
+            for key in 0..<UInt64(round % 14 + 1) { #expect(ring.append(record, key: key)) }
+            let successor = try #require(try LogRing(existing: path))
+            #expect(read(successor).records == [[UInt8]](repeating: record, count: round % 14 + 1))
+            ring.finishBatch(end: try #require(read(ring).end))
+            #expect(!ring.hasRecords)
+        }
     }
 }

@@ -104,7 +104,14 @@ struct PoolBatchTests {
             )
             #expect(answer.status == status, "\(given)")
         }
-        for value in ["0", "x", "1.5", ""] {
+        let patient = try client.call(
+            "POST",
+            "/v1/area",
+            fields: ["X-Request-Timeout-Ms: 0000000000005000"],
+            body: #"{"data": {"width": 1, "height": 2}}"#
+        )
+        #expect(patient.status == 200)
+        for value in ["0", "x", "1.5", "", "1\r\nX-Request-Timeout-Ms: 1"] {
             let answer = try host.client().call(
                 "POST",
                 "/v1/area",

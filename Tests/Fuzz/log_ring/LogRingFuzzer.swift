@@ -72,7 +72,8 @@ private enum LogRingFuzzer {
         // Head and tail are small numbers mostly, so that many of them can be a ring's.
         let mask: UInt64 = flags & 2 == 0 ? 0xfff8 : .max
         put(0x31_47_4e_49_52_59_57_53, 0, in: &file)
-        put(1, 8, in: &file)
+        put(flags & 8 == 0 ? 2 : 1, 8, in: &file)
+        put(flags & 16 == 0 ? 0 : numbers[4] & mask, 72, in: &file)
         put(flags & 4 == 0 ? UInt64(records.count) : numbers[3], 16, in: &file)
         for (place, number) in zip([64, 128, 192], numbers) { put(number & mask, place, in: &file) }
         put(numbers[3], 200, in: &file)
