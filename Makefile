@@ -7,7 +7,8 @@
 #   make asan     the tests under AddressSanitizer
 #   make tsan     the tests under ThreadSanitizer
 #   make fuzz     six fuzzers, one after the other, FUZZ_SECONDS=60 each
-#   make bench    speed beside a bare epoll responder and nginx, then the stages of a request;
+#   make bench    speed beside a bare epoll responder and nginx, the stages of a request, the JSON
+#                 scanner beside simdjson, and what a slow model and a slow disk disturb;
 #                 ROUNDS=5, SECONDS=4 for each case of a round
 #   make curves   cost by endpoints, splits, connections, bytes of a body, rows of a batch
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
@@ -99,6 +100,8 @@ bench: build setup-bench
 	@$(BENCH)/stages.py
 	@echo
 	@$(BENCH)/parse.py
+	@echo
+	@$(BENCH)/disturbances.py
 
 curves: build setup-bench
 	@$(BENCH)/curves.py
@@ -109,7 +112,7 @@ footprint: build
 # Debian's nginx starts itself when it is installed, where there is an init system to do so.
 setup-bench:
 	@lacking=; \
-	for tool in wrk:wrk nginx:nginx-light valgrind:valgrind; do \
+	for tool in wrk:wrk nginx:nginx-light valgrind:valgrind strace:strace; do \
 		PATH=$$PATH:/usr/sbin command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; \
 	done; \
 	[ -e /usr/include/simdjson.h ] || lacking="$$lacking libsimdjson-dev"; \

@@ -138,11 +138,16 @@ package final class DeploymentLoader {
         _ source: String
     ) throws(DeploymentError) -> Execution {
         let settings = try store.file(deployment).execution
-        do {
-            return try Execution(description, settings, threads: poolThreads)
-        } catch {
-            throw DeploymentError("\(source): \(error)")
+        let execution = Execution(description, settings, threads: poolThreads)
+        if let ignored = execution.ignored {
+            log.write(
+                .warning,
+                "execution.ignored",
+                "\(source): \(ignored)",
+                ["deployment": .text("\(deployment)")]
+            )
         }
+        return execution
     }
 
     /// The examples that a version was deployed with.

@@ -59,7 +59,7 @@ package struct ExecutionSettings: Equatable, Sendable {
         _ range: ClosedRange<Int>
     ) throws(YAMLError) -> Int {
         guard case .scalar(let text, isPlain: true) = pair.value.content, let number = Int(text),
-            range.contains(number)
+            range.contains(number), String(number) == text
         else {
             throw YAMLError(
                 pair.value.mark,
@@ -109,6 +109,8 @@ package struct Execution: Equatable, Sendable {
     package let deadlineNanoseconds: UInt64?
     /// Rows of one `predict_batch`.
     package let batch: Int
+    /// What of `deployment.yaml` cannot be, as a sentence; nil when all of it counts.
+    package let ignored: String?
 
     /// Requests that may wait where nothing else is said.
     package static let queueDefault = 128
@@ -125,14 +127,15 @@ package struct Execution: Equatable, Sendable {
         _ description: ModelDescription,
         _ settings: ExecutionSettings = ExecutionSettings(),
         threads: Int = 1
-    ) throws(DeploymentError) {
+    ) {
         let isSerial = description.threading == .serial
         if isSerial, settings.mode == .inline || settings.threads ?? 1 > 1 {
             let found = settings.mode == .inline ? "'mode: inline'" : "several threads"
-            throw DeploymentError(
-                "found \(found) for a model that declares threading 'serial'; wanted a pool of "
-                    + "one thread; take it out of deployment.yaml"
-            )
+            ignored =
+                "found \(found) for a model that declares threading 'serial'; it has a pool of one "
+                + "thread; take that out of deployment.yaml"
+        } else {
+            ignored = nil
         }
         mode = isSerial ? .pool : settings.mode ?? description.execution
         self.threads = isSerial ? 1 : settings.threads ?? threads

@@ -38,6 +38,10 @@ package final class EventLoop {
     /// The moment of this turn, in monotonic nanoseconds: read once, and moved on by those who have
     /// read the clock anyway.
     package private(set) var now = MonotonicClock.now()
+    /// Counts the turns.
+    package private(set) var turns = 0
+    /// When the turn before this one was done, as far as somebody has read the clock in it.
+    package private(set) var lastEnd: UInt64 = 0
     private var epoll: Epoll
     private var entries: [Entry] = []
     private var freeEntries: [Int] = []
@@ -126,8 +130,10 @@ package final class EventLoop {
 
     /// One turn: waits, tells the clients what is ready, then whose moment has come.
     package func turn(millisecondsMaximum: Int) throws(SystemError) {
+        lastEnd = now
         let count = try epoll.wait(milliseconds: waitTime(millisecondsMaximum))
         now = MonotonicClock.now()
+        turns += 1
         for index in 0..<count {
             let event = epoll.event(index)
             let place = Int(event.token & 0xffff_ffff)

@@ -104,6 +104,8 @@ final class Connection: LoopClient {
         let length: Int
         /// Since when, on the monotonic clock.
         let since: UInt64
+        /// In which of the loop's turns it began.
+        let turn: Int
         /// Whether the client has finished sending, and waits nevertheless.
         var hasFarewell = false
     }
@@ -124,9 +126,11 @@ final class Connection: LoopClient {
             // Nothing is asked for while it pauses, but the end of a connection comes unasked.
             if pausedAt > 0 || pending != nil, interest.contains(.broken) { return close() }
             if let pending, interest.contains(.peerClosed) {
-                if owner.eventLoop.now - pending.since > Self.farewellNanoseconds {
-                    return close()
-                }
+                let loop = owner.eventLoop
+                // A turn may have been long, and what is seen behind it have come at its beginning.
+                let isNextTurn = loop.turns == pending.turn + 1
+                let since = isNextTurn ? max(pending.since, loop.lastEnd) : pending.since
+                if loop.now - min(loop.now, since) > Self.farewellNanoseconds { return close() }
                 self.pending?.hasFarewell = true
                 return updateWaiting()
             }
@@ -290,7 +294,8 @@ final class Connection: LoopClient {
         pending = Waiting(
             answer: waiting,
             length: total,
-            since: owner.eventLoop.now
+            since: owner.eventLoop.now,
+            turn: owner.eventLoop.turns
         )
     }
 

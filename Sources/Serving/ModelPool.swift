@@ -14,6 +14,8 @@ package final class ModelPool: Sendable {
         private var jobs: [PoolJob] = []
         /// Where the first job stands: what was taken before it is dropped now and then.
         private var first = 0
+        /// Jobs that wait. Some of those in the list may have been given up.
+        private(set) var count = 0
         /// Threads that have nothing to do.
         var idle = 0
         /// Threads that have not ended.
@@ -21,31 +23,41 @@ package final class ModelPool: Sendable {
         var isStarted = false
         var isStopped = false
 
-        var count: Int { jobs.count - first }
+        mutating func append(_ job: PoolJob) {
+            jobs.append(job)
+            count += 1
+        }
 
-        mutating func append(_ job: PoolJob) { jobs.append(job) }
-
+        /// Gives a job up, if it still waits; whether it did. What it holds goes with the next
+        /// clearing, so that many who leave at once cost little each.
         mutating func remove(_ job: PoolJob) -> Bool {
-            guard let index = jobs[first...].firstIndex(where: { $0 === job }) else { return false }
-            jobs.remove(at: index)
+            guard job.claim() else { return false }
+            count -= 1
+            if jobs.count - first > 2 * count + 32 {
+                jobs = jobs[first...].filter { !$0.cancellation.isCancelled }
+                first = 0
+            }
             return true
         }
 
         mutating func removeAll() -> [PoolJob] {
-            defer { (jobs, first) = ([], 0) }
-            return Array(jobs[first...])
+            defer { (jobs, first, count) = ([], 0, 0) }
+            return jobs[first...].filter { $0.claim() }
         }
 
         /// Takes the first job, and those behind it that fit into `rows` together with it.
         mutating func take(rows: Int) -> [PoolJob] {
-            var end = first + 1
-            var sum = jobs[first].rows.count
-            while end < jobs.count, sum + jobs[end].rows.count <= rows {
-                sum += jobs[end].rows.count
-                end += 1
+            var taken: [PoolJob] = []
+            var sum = 0
+            while first < jobs.count {
+                let job = jobs[first]
+                if !taken.isEmpty, sum + job.rows.count > rows { break }
+                first += 1
+                guard job.claim() else { continue }
+                sum += job.rows.count
+                taken.append(job)
             }
-            let taken = Array(jobs[first..<end])
-            first = end
+            count -= taken.count
             if first == jobs.count || first > 64 && first * 2 > jobs.count {
                 jobs.removeFirst(first)
                 first = 0
@@ -133,8 +145,9 @@ package final class ModelPool: Sendable {
         while true {
             let jobs = next()
             guard !jobs.isEmpty else { break }
-            worker.run(jobs)
+            let finished = worker.run(jobs)
             queue.withLock { $0.idle += 1 }
+            for (job, result) in finished { job.finish(result) }
         }
         queue.withLock { $0.running -= 1 }
     }

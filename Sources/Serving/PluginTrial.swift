@@ -30,7 +30,7 @@ package enum PluginTrial {
             pluginHash: "",
             description: description,
             instance: instance,
-            execution: try Execution(description),
+            execution: Execution(description),
             examples: description.examples + further
         )
         if let data { return answer(version, data).body }

@@ -8,6 +8,7 @@ import JSON
 import Platform
 import PluginHost
 import Surfaces
+import Synchronization
 
 /// Rows of one request for one model. Nothing in it changes but its cancellation, so it may be on
 /// the loop and on the pool's thread at once.
@@ -28,6 +29,7 @@ final class PoolJob: Sendable {
     let deadline: UInt64
     let enqueuedAt: UInt64
     let cancellation = Cancellation()
+    private let isWaiting = Atomic<Bool>(true)
 
     init(
         home: Mailbox<ServingLoop>,
@@ -59,6 +61,10 @@ final class PoolJob: Sendable {
 }
 
 extension PoolJob {
+    /// Takes the job out of its queue, for a thread or since nobody waits: true for the first who
+    /// does.
+    func claim() -> Bool { isWaiting.exchange(false, ordering: .relaxed) }
+
     /// Tells the loop that nothing was asked.
     func refuse(_ sentence: String) {
         var result = PoolResult(queueNanoseconds: 0)
@@ -84,6 +90,7 @@ struct PoolResult: Sendable {
 final class PoolWorker {
     private let version: LoadedVersion
     private var frames: [CallFrame] = []
+    private var finished: [(job: PoolJob, result: PoolResult)] = []
     private var check = ResultCheck()
     // What a batch is made of: the bodies and ids of its requests, and its rows.
     private var text: [UInt8] = []
@@ -94,14 +101,16 @@ final class PoolWorker {
         self.version = version
     }
 
-    /// Asks everything of these jobs and hands the results over.
-    func run(_ jobs: [PoolJob]) {
+    /// Asks everything of these jobs. The results are handed over by the caller, who first says
+    /// that this thread is free again: whoever has its answer may ask for more at once.
+    func run(_ jobs: [PoolJob]) -> [(job: PoolJob, result: PoolResult)] {
         let now = MonotonicClock.now()
         var ready: [PoolJob] = []
+        finished = []
         for job in jobs where !job.cancellation.isCancelled {
             if now >= job.deadline {
                 let waited = PoolResult(queueNanoseconds: now - job.enqueuedAt)
-                job.finish(expired(waited, "waited for a thread of its model", row: 0))
+                finished.append((job, expired(waited, "waited for a thread of its model", row: 0)))
             } else {
                 ready.append(job)
             }
@@ -112,6 +121,8 @@ final class PoolWorker {
             for job in ready { runRows(job) }
         }
         shrink()
+        defer { finished = [] }
+        return finished
     }
 
     /// Asks a model that takes one row at a time.
@@ -123,7 +134,7 @@ final class PoolWorker {
         for row in job.rows.indices {
             if job.cancellation.isCancelled { return }
             guard row == 0 || now < job.deadline else {
-                return job.finish(expired(result, "was computed", row: row))
+                return finished.append((job, expired(result, "was computed", row: row)))
             }
             let end = version.instance.predict(
                 values.span.extracting(job.rows[row]),
@@ -136,7 +147,7 @@ final class PoolWorker {
             guard take(end, frame, row, &result) else { break }
             now = MonotonicClock.now()
         }
-        job.finish(result)
+        finished.append((job, result))
     }
 
     /// Asks a model that takes several rows at once: those of several jobs, or a part of one job's.
@@ -156,7 +167,7 @@ final class PoolWorker {
                 guard take(ends[next + row], frame(next + row), row, &result) else { break }
             }
             next += job.rows.count
-            job.finish(result)
+            finished.append((job, result))
         }
     }
 
@@ -170,7 +181,7 @@ final class PoolWorker {
             if job.cancellation.isCancelled { return }
             let now = MonotonicClock.now()
             guard start == 0 || now < job.deadline else {
-                return job.finish(expired(result, "was computed", row: start))
+                return finished.append((job, expired(result, "was computed", row: start)))
             }
             let step = start..<min(start + limit, job.rows.count)
             values.removeAll(keepingCapacity: true)
@@ -182,7 +193,7 @@ final class PoolWorker {
             }
             start = step.upperBound
         }
-        job.finish(result)
+        finished.append((job, result))
     }
 
     /// Forgets the batch before.

@@ -294,6 +294,14 @@ package final class Server {
         for mailbox in mailboxes { mailbox.post { $0.drain() } }
         let limit = start + state.configuration.drainNanoseconds
         let isComplete = haveLoopsEnded(by: limit)
+        if !isComplete {
+            let seconds = state.configuration.drainNanoseconds / 1_000_000_000
+            log.write(
+                .error,
+                "shutdown.late",
+                "not every request was answered within \(seconds) s (--drain); the rest is closed"
+            )
+        }
         // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
         let areStopped = isComplete || stopLoops()
         if areStopped { for loop in loopThreads { loop.thread.take()?.join() } }

@@ -161,6 +161,41 @@ struct PoolTests {
         #expect(try client.isAtEnd())
     }
 
+    @Test func `a loop that was held up does not take a half-closed client for one that left`()
+        throws
+    {
+        let host = try host("{}")
+        let clients = try (0..<3).map { _ in try host.client() }
+        try clients[0].request("POST", "/v1/slow", body: slow(400, sleep: false))
+        MonotonicClock.sleep(nanoseconds: 100_000_000)  // now the loop computes
+        try clients[1].request("POST", "/v1/batches", body: #"{"data": {"n": 1}}"#)
+        clients[1].finishSending()
+        try clients[2].request("POST", "/v1/slow", body: slow(300, sleep: false))
+        for client in clients { #expect(try client.answer().status == 200) }
+    }
+
+    @Test func `who asks again for every answer finds a place in a queue of none`() throws {
+        let host = try host("{mode: pool, threads: 1, queue: 0}")
+        let client = try host.client()
+        for _ in 0..<200 {
+            #expect(try client.call("POST", "/v1/slow", body: slow(0)).status == 200)
+        }
+    }
+
+    @Test func `many who leave a long queue hold nobody up`() throws {
+        let host = try host("{mode: pool, threads: 1, queue: 1000}")
+        let busy = try host.client()
+        try busy.request("POST", "/v1/slow", body: slow(1500))
+        MonotonicClock.sleep(nanoseconds: 50_000_000)
+        var waiting = try (0..<100).map { _ in try host.client() }
+        for client in waiting { try client.request("POST", "/v1/slow", body: slow(1)) }
+        MonotonicClock.sleep(nanoseconds: 300_000_000)
+        waiting = Array(waiting.prefix(10))
+        #expect(try host.client().call("POST", "/v1/slow", body: slow(1)).status == 200)
+        for client in waiting { #expect(try client.answer().status == 200) }
+        #expect(try busy.answer().status == 200)
+    }
+
     @Test func `pipelined requests behind a slow one are answered in order`() throws {
         let host = try host()
         let client = try host.client()
