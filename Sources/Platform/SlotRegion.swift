@@ -254,6 +254,19 @@ package struct Slot: BitwiseCopyable {
         get { SlotFlags(rawValue: field(40, as: UInt32.self)) }
         nonmutating set { setField(40, newValue.rawValue) }
     }
+    // Functions and not `flags.insert(…)`: changing a property in place, of a slot that is held by a
+    // value that cannot be copied, breaks the compiler under ThreadSanitizer.
+
+    /// Notes a fact about the connection.
+    package func note(_ fact: SlotFlags) {
+        setField(40, field(40, as: UInt32.self) | fact.rawValue)
+    }
+
+    /// Counts bytes that were sent from the output buffer.
+    package func advanceOutputBase(by bytes: UInt32) {
+        setField(24, outputBase &+ bytes)
+    }
+
     /// The loop that serves the connection.
     package var loop: UInt32 {
         get { field(44, as: UInt32.self) }

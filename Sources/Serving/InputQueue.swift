@@ -62,7 +62,7 @@ struct InputQueue: ~Copyable {
             slot.activeNanoseconds = now
         case .endOfStream:
             hasEnded = true
-            slot.flags.insert(.inputEnded)
+            slot.note(.inputEnded)
         case .wouldBlock, .failed: break
         }
         return result
@@ -96,7 +96,7 @@ struct InputQueue: ~Copyable {
         let word = slot.word
         guard word.end == SlotRegion.inputCapacity, word.start != word.end else { return }
         if slot.compactInput() { return }
-        slot.flags.insert(.spilled)
+        slot.note(.spilled)
         var bytes: [UInt8] = []
         slot.withInput { bytes.append($0) }
         spilled = bytes

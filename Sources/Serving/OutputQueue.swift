@@ -33,7 +33,7 @@ struct OutputQueue: ~Copyable {
 
     /// Puts an answer that has no room in the slot on the heap.
     mutating func spill(_ bytes: Span<UInt8>) {
-        slot.flags.insert(.spilled)
+        slot.note(.spilled)
         state.countSpilled(bytes.count)
         spilled.append(bytes)
     }
@@ -74,7 +74,7 @@ struct OutputQueue: ~Copyable {
             progress += 1
         }
         if spilledCursor > 0 {
-            slot.outputBase &+= UInt32(truncatingIfNeeded: spilledCursor)
+            slot.advanceOutputBase(by: UInt32(truncatingIfNeeded: spilledCursor))
             forgetSpilled()
         }
         return .moved(0)
@@ -87,7 +87,7 @@ struct OutputQueue: ~Copyable {
         // First "nothing is in flight", then where the next answer begins: never the other way.
         word.output = 0
         slot.word = word
-        slot.outputBase &+= UInt32(truncatingIfNeeded: cursor)
+        slot.advanceOutputBase(by: UInt32(truncatingIfNeeded: cursor))
         cursor = 0
     }
 }
