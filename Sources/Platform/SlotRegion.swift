@@ -254,8 +254,8 @@ package struct Slot: BitwiseCopyable {
         get { SlotFlags(rawValue: field(40, as: UInt32.self)) }
         nonmutating set { setField(40, newValue.rawValue) }
     }
-    // Functions and not `flags.insert(…)`: changing a property in place, of a slot that is held by a
-    // value that cannot be copied, breaks the compiler under ThreadSanitizer.
+    // Functions and not `flags.insert(…)`: changing a property in place, of a slot that is held by
+    // a value that cannot be copied, breaks the compiler under ThreadSanitizer.
 
     /// Notes a fact about the connection.
     package func note(_ fact: SlotFlags) {
