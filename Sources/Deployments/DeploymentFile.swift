@@ -3,7 +3,7 @@
 import Bytes
 import Endpoints
 import Platform
-import YAML
+package import YAML
 
 /// The movable names of a deployment's versions, and how its calls run.
 package struct DeploymentFile: Equatable, Sendable {
@@ -31,13 +31,13 @@ package struct DeploymentFile: Equatable, Sendable {
     }
 
     /// A file that says this.
-    init(aliases: [String: Int] = [:], execution: ExecutionSettings = ExecutionSettings()) {
+    package init(aliases: [String: Int] = [:], execution: ExecutionSettings = ExecutionSettings()) {
         self.aliases = aliases
         self.execution = execution
     }
 
     /// The text of `deployment.yaml`.
-    var text: String {
+    package var text: String {
         var lines = [
             "# Written by 'switchyard alias'. A host takes it when it starts.", "schemaVersion: 1",
             aliases.isEmpty ? "aliases: {}" : "aliases:",
@@ -47,7 +47,8 @@ package struct DeploymentFile: Equatable, Sendable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    init(parsing text: [UInt8]) throws(YAMLError) {
+    /// Reads the text of `deployment.yaml`; the error says where it is wrong.
+    package init(parsing text: [UInt8]) throws(YAMLError) {
         let root = try YAMLParser.parse(text)
         guard let pairs = root.pairs else {
             throw YAMLError(root.mark, "found \(root.kindInWords); wanted a mapping")

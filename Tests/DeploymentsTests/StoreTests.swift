@@ -1,3 +1,4 @@
+import Deployments
 import Endpoints
 import Logging
 import Platform
@@ -5,8 +6,6 @@ import PluginHost
 import TestSupport
 import Testing
 import YAML
-
-@testable import Deployments
 
 struct StoreTests {
     private struct Scene {
