@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 _Static_assert(CLINUX_READABLE == EPOLLIN && CLINUX_WRITABLE == EPOLLOUT, "epoll bits");
@@ -88,9 +89,21 @@ void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), n
 
 void clinux_trim_heap(void) { malloc_trim(0); }
 
-int clinux_give_way(int steps) {
+// The kernel's struct sched_attr, as far as it is needed; the C library does not have it.
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+int clinux_schedule(int steps, uint64_t slice) {
     pid_t thread = gettid();
-    return setpriority(PRIO_PROCESS, (id_t)thread, getpriority(PRIO_PROCESS, (id_t)thread) + steps);
+    int nice = getpriority(PRIO_PROCESS, (id_t)thread) + steps;
+    struct attributes wanted = {.size = sizeof wanted, .nice = nice, .runtime = slice};
+    if (syscall(SYS_sched_setattr, 0, &wanted, 0) == 0) return 0;
+    return setpriority(PRIO_PROCESS, (id_t)thread, nice);
 }
 
 int clinux_open_schedule(void) {

@@ -62,10 +62,17 @@ package struct Thread: ~Copyable {
 
 /// The thread that calls.
 package enum CurrentThread {
-    /// Lets other threads have the processor first. Calls `setpriority(2)`; what the kernel refuses
-    /// changes nothing.
+    /// Lets other threads have the processor first, those of other programs too: it asks for long
+    /// slices of time, which whoever wakes up need not wait for. Calls `sched_setattr(2)`; what the
+    /// kernel refuses changes nothing.
     package static func giveWay(steps: Int) {
-        _ = clinux_give_way(CInt(steps))
+        _ = clinux_schedule(CInt(steps), 20_000_000)
+    }
+
+    /// Asks for the processor as soon as there is something to do, and for short times only. Calls
+    /// `sched_setattr(2)`; a kernel before 6.12 does not know it, and changes nothing.
+    package static func answerPromptly() {
+        _ = clinux_schedule(0, 100_000)
     }
 }
 

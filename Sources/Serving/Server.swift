@@ -242,6 +242,7 @@ package final class Server {
             let ring = rings[index]
             let seed = UInt64.random(in: .min ... .max)
             let thread = try Thread(name: "loop-\(index)") {
+                CurrentThread.answerPromptly()
                 do {
                     let loop = try ServingLoop(
                         index: index,
