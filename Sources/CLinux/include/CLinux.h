@@ -47,10 +47,10 @@ void clinux_name_thread(const char *name);
 // Gives freed memory of the heap back to the system.
 void clinux_trim_heap(void);
 
-// How the kernel shares a processor with the calling thread: `steps` of nice(2) behind others, which
-// on Linux a thread has for itself, and, from Linux 6.12 on, the slice of time in nanoseconds that
-// it asks for (0: the usual one). A thread with a short slice that wakes up does not wait for one
-// with a long slice to use up its own.
+// How the kernel shares a processor with the calling thread: `steps` of nice(2) behind others,
+// which on Linux a thread has for itself, and, from Linux 6.12 on, the slice of time in nanoseconds
+// that it asks for (0: the usual one). A thread with a short slice that wakes up does not wait for
+// one with a long slice to use up its own.
 int clinux_schedule(int steps, uint64_t slice);
 
 // What the scheduler says of the calling thread; the descriptor may be read by any other too.
