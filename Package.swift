@@ -84,7 +84,7 @@ targets += [
         exclude: [
             "bench.py", "curves.py", "disturbances.py", "footprint.py", "hosts.py", "parse.py",
             "post.lua",
-            "simdjson.cpp", "stages.py",
+            "RESULTS.md", "simdjson.cpp", "stages.py",
         ],
         swiftSettings: swiftSettings
     ),
