@@ -139,7 +139,7 @@ public struct ByteBuffer: ~Copyable {
     @inlinable
     @inline(__always)
     public mutating func append(literal text: StaticString) {
-        precondition(text.hasPointerRepresentation, "a text of more than one character")
+        precondition(text.hasPointerRepresentation, "the text is a string's literal")
         let target = unsafe reserve(text.utf8CodeUnitCount)
         unsafe target.update(from: text.utf8Start, count: text.utf8CodeUnitCount)
     }
@@ -173,9 +173,11 @@ public struct ByteBuffer: ~Copyable {
     }
 }
 
-extension Array where Element == UInt8 {
-    /// Appends the bytes of a buffer.
-    public mutating func append(_ buffer: borrowing ByteBuffer) {
-        buffer.withSpan { append($0) }
+extension ByteBuffer {
+    /// A copy of the bytes.
+    public var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        withSpan { bytes.append($0) }
+        return bytes
     }
 }

@@ -41,8 +41,7 @@ final class PendingAnswer {
 
     /// Gives the parts to their models' pools; throws where one has no place, and then none works.
     func submit(to home: Mailbox<ServingLoop>, at now: UInt64) throws(Failure) {
-        var requestID: [UInt8] = []
-        requestID.append(predictor.requestID)
+        let requestID = predictor.requestID.bytes
         for (index, part) in predictor.parts.enumerated() {
             let job = PoolJob(
                 home: home,

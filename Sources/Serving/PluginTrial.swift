@@ -86,7 +86,7 @@ package enum PluginTrial {
                 requestID: predictor.requestID,
                 body: &body
             )
-            return (bytes(of: body), nil)
+            return (body.bytes, nil)
         } catch {
             NativeSurface.appendFailure(
                 error,
@@ -94,14 +94,8 @@ package enum PluginTrial {
                 requestID: predictor.requestID,
                 body: &body
             )
-            return (bytes(of: body), error)
+            return (body.bytes, error)
         }
-    }
-
-    private static func bytes(of buffer: borrowing ByteBuffer) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.append(buffer)
-        return bytes
     }
 }
 

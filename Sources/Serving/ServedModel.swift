@@ -108,37 +108,23 @@ package final class ServedModel: Sendable {
         }
     }
 
-    /// How a warm-up ended.
-    private enum WarmUpEnd {
-        case pending
-        case done(TrialError?)
-    }
-
     /// Asks the model all its examples before it is ready, on a thread of its own; throws for one
     /// that fails, and when there is no end within the time. Then the thread is left behind.
     func warmUp(nanoseconds: UInt64) throws {
         if version.examples.isEmpty { return }
-        let end = Guarded(WarmUpEnd.pending)
+        let end = Guarded<Result<Void, TrialError>?>(nil)
         let thread = try Thread(name: "warm-up", stackBytes: 8 << 20) {
-            var failure: TrialError?
-            do throws(TrialError) {
-                try self.askExamples()
-            } catch {
-                failure = error
-            }
-            end.withLock { $0 = .done(failure) }
+            let result = Result { () throws(TrialError) in try self.askExamples() }
+            end.withLock { $0 = result }
             end.notify()
         }
-        let isDone = end.wait(by: MonotonicClock.now() + nanoseconds) { end -> Bool? in
-            if case .done = end { true } else { nil }
-        }
-        guard isDone != nil else {
+        guard let result = end.wait(by: MonotonicClock.now() + nanoseconds, until: { $0 }) else {
             throw TrialError(
                 description: "examples that have no answer after \(nanoseconds / 1_000_000) ms"
             )
         }
         thread.join()
-        if case .done(let failure?) = end.withLock({ $0 }) { throw failure }
+        try result.get()
     }
 
     /// Asks every example, and one that was a little slow again, since the first call of a model

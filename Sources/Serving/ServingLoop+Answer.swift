@@ -154,7 +154,7 @@ extension ServingLoop {
             requestID: predictor.requestID,
             body: &body
         )
-        if fault.status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
+        if fault.status == .serviceUnavailable { fields.append(literal: "Retry-After: 1\r\n") }
         finishAnswer(fault.status, .close, withBody: head?.method != .head)
         leaveRecords(key: key, startedAt: startedAt, content: [UInt8]().span)
     }
@@ -174,7 +174,7 @@ extension ServingLoop {
         )
         appendSplitFields()
         let status = failure.code.nativeStatus
-        if status == .serviceUnavailable { fields.append("Retry-After: 1\r\n") }
+        if status == .serviceUnavailable { fields.append(literal: "Retry-After: 1\r\n") }
         finishAnswer(status, exchange.connection, withBody: exchange.head.method != .head)
     }
 }

@@ -155,15 +155,15 @@ package enum NativeSurface {
         if call.isBatch {
             appendRows(outcome, call, document, text, &body)
         } else {
-            body.append("{\"data\":")
+            body.append(literal: "{\"data\":")
             body.append(outcome.outputs)
         }
-        body.append(",\"requestId\":")
+        body.append(literal: ",\"requestId\":")
         requestID.withSpan { body.append(jsonString: $0) }
         if call.isBatch {
             appendSplits(outcome, &body)
         } else if let row = outcome.rows.last {
-            body.append(",\"split\":")
+            body.append(literal: ",\"split\":")
             appendSplit(row, outcome, withSubject: true, &body)
         }
         body.append(UInt8(ascii: "}"))
@@ -176,7 +176,7 @@ package enum NativeSurface {
         _ text: Span<UInt8>,
         _ body: inout ByteBuffer
     ) {
-        body.append("{\"data\":[")
+        body.append(literal: "{\"data\":[")
         for index in call.rows.indices {
             body.append(index == 0 ? "[" : ",[")
             body.append(text.extracting(document.entries[call.rows[index].id].range))
@@ -192,21 +192,21 @@ package enum NativeSurface {
         _ outcome: borrowing PredictionOutcome,
         _ body: inout ByteBuffer
     ) {
-        body.append(",\"splits\":[")
+        body.append(literal: ",\"splits\":[")
         for index in outcome.splits.indices {
             if index > 0 { body.append(UInt8(ascii: ",")) }
             // Any row of the split: what rows differ in, the subject, is left out.
             guard let row = outcome.rows.first(where: { $0.split == index }) else { continue }
             appendSplit(row, outcome, withSubject: false, &body)
         }
-        body.append("],\"rowSplits\":[")
+        body.append(literal: "],\"rowSplits\":[")
         for index in outcome.rows.indices {
             if index > 0 { body.append(UInt8(ascii: ",")) }
             body.append(decimal: UInt64(outcome.rows[index].split))
         }
         body.append(UInt8(ascii: "]"))
         guard outcome.rows.contains(where: { $0.hasSubject }) else { return }
-        body.append(",\"subjectIds\":[")
+        body.append(literal: ",\"subjectIds\":[")
         for index in outcome.rows.indices {
             if index > 0 { body.append(UInt8(ascii: ",")) }
             let row = outcome.rows[index]
@@ -228,12 +228,12 @@ package enum NativeSurface {
         requestID: borrowing ByteBuffer,
         body: inout ByteBuffer
     ) {
-        body.append("{\"error\":")
+        body.append(literal: "{\"error\":")
         body.append(jsonString: failure.sentence)
         body.append(",\"code\":\"\(failure.code.rawValue)\",\"requestId\":")
         requestID.withSpan { body.append(jsonString: $0) }
         if outcome.isAssigned {
-            body.append(",\"split\":")
+            body.append(literal: ",\"split\":")
             appendSplit(outcome.rows[outcome.rowAtHand], outcome, withSubject: true, &body)
         }
         body.append(UInt8(ascii: "}"))
@@ -249,7 +249,7 @@ package enum NativeSurface {
         body.append(UInt8(ascii: "{"))
         text.appendOpening(to: &body)
         if withSubject, row.hasSubject {
-            body.append(",\"subjectId\":")
+            body.append(literal: ",\"subjectId\":")
             outcome.subjects.withSpan { body.append(jsonString: $0.extracting(row.subject)) }
         }
         if let assignment = outcome.splits[row.split].assignment {

@@ -113,15 +113,18 @@ enum Stages {
         return sum
     }
 
-    private static let json = Stage("json", "check and lay out the body") { count in
-        let body = Sample.body
-        var document = JSONDocument()
-        var sum = 0
-        for _ in 0..<count {
-            try document.parse(body.span)
-            sum &+= document.entries.count
+    private static let json = parsing("json", "check and lay out the body", Sample.body)
+
+    private static func parsing(_ name: String, _ what: String, _ text: [UInt8]) -> Stage {
+        Stage(name, what) { count in
+            var document = JSONDocument()
+            var sum = 0
+            for _ in 0..<count {
+                try document.parse(text.span)
+                sum &+= document.entries.count
+            }
+            return sum
         }
-        return sum
     }
 
     private static let decode = Stage("decode", "find the rows in the body") { count in
@@ -241,16 +244,7 @@ enum Stages {
         }
     }
 
-    private static let check = Stage("check", "check the model's JSON") { count in
-        let result = Sample.result
-        var document = JSONDocument()
-        var sum = 0
-        for _ in 0..<count {
-            try document.parse(result.span)
-            sum &+= document.entries.count
-        }
-        return sum
-    }
+    private static let check = parsing("check", "check the model's JSON", Sample.result)
 
     // MARK: Answering
 
