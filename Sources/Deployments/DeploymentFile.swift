@@ -110,7 +110,7 @@ extension DeploymentStore {
         try DeploymentFile(path: path(deployment))
     }
 
-    private func path(_ deployment: DeploymentName) -> String {
+    func path(_ deployment: DeploymentName) -> String {
         "\(folder(deployment))/deployment.yaml"
     }
 

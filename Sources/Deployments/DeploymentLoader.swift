@@ -59,7 +59,11 @@ package final class DeploymentLoader {
     private let probe: PluginProbe
     private let log: EventLog
     private let poolThreads: Int
+    /// How long opening a plugin and its `create` may take together.
+    private let createNanoseconds: UInt64
     private var images: [String: Plugin] = [:]
+    /// How many libraries are in the process: they stay for good.
+    package var imageCount: Int { images.count }
 
     /// A loader.
     ///
@@ -69,24 +73,28 @@ package final class DeploymentLoader {
     ///   - probe: what tries unknown builds.
     ///   - log: where the models' log lines go.
     ///   - poolThreads: threads of a pool that nobody says a number for.
+    ///   - createNanoseconds: how long opening a plugin and its `create` may take together.
     package init(
         store: DeploymentStore,
         copies: String,
         probe: PluginProbe,
         log: EventLog,
-        poolThreads: Int = CurrentProcess.processors
+        poolThreads: Int = CurrentProcess.processors,
+        createNanoseconds: UInt64 = 30_000_000_000
     ) {
         self.store = store
         self.copies = copies
         self.probe = probe
         self.log = log
         self.poolThreads = poolThreads
+        self.createNanoseconds = createNanoseconds
     }
 
-    /// Makes a stored version live.
+    /// Makes a stored version live, to run as its deployment's settings say.
     package func load(
         _ deployment: DeploymentName,
-        _ number: Int
+        _ number: Int,
+        _ settings: ExecutionSettings
     ) throws(DeploymentError) -> LoadedVersion {
         let manifest = try store.manifest(deployment, number)
         let source = store.folder(deployment, number)
@@ -95,32 +103,16 @@ package final class DeploymentLoader {
             let copy = try privateCopy(manifest, source)
             let resources = try resources(manifest, source)
             try probeOnce(copy.path, manifest, source, resources)
-            let plugin = try image(manifest.pluginHash, copy, shownAs: "\(source)/plugin.so")
+            let (plugin, instance) = try create(manifest, copy, source, resources)
+            images[manifest.pluginHash] = plugin
             let description = try ModelDescription(json: plugin.description)
-            let execution = try execution(description, deployment, source)
-            let log = self.log
-            let instance = try ModelInstance(
-                plugin: plugin,
-                name: deployment.name,
-                version: number,
-                settings: manifest.settings,
-                resources: resources,
-                log: { level, source, text in
-                    log.write(
-                        LogLevel(level),
-                        "plugin.log",
-                        text,
-                        ["deployment": .text(source)]
-                    )
-                }
-            )
             return LoadedVersion(
                 deployment: deployment,
                 number: number,
                 pluginHash: manifest.pluginHash,
                 description: description,
                 instance: instance,
-                execution: execution,
+                execution: try execution(description, settings, deployment, source),
                 examples: description.examples + (try Self.examples(manifest))
             )
         } catch let error as DeploymentError {
@@ -132,12 +124,54 @@ package final class DeploymentLoader {
         }
     }
 
+    /// Opens the plugin, unless its image is in the process already, and makes an instance of it;
+    /// both run the author's code, so they have a thread of their own and only so much time.
+    private func create(
+        _ manifest: Manifest,
+        _ copy: PrivateCopy,
+        _ source: String,
+        _ resources: String
+    ) throws -> (Plugin, ModelInstance) {
+        let (log, image) = (self.log, images[manifest.pluginHash])
+        let result = try BoundedTask.run(name: "create", nanoseconds: createNanoseconds) {
+            Result {
+                let plugin =
+                    try image
+                    ?? Plugin(path: copy.path, bytes: copy.bytes, shownAs: "\(source)/plugin.so")
+                let instance = try ModelInstance(
+                    plugin: plugin,
+                    name: manifest.name,
+                    version: manifest.version,
+                    settings: manifest.settings,
+                    resources: resources,
+                    log: { level, source, text in
+                        log.write(
+                            LogLevel(level),
+                            "plugin.log",
+                            text,
+                            ["deployment": .text(source)]
+                        )
+                    }
+                )
+                return (plugin, instance)
+            }
+        }
+        guard let result else {
+            throw DeploymentError(
+                "\(source)/plugin.so: found no end of opening it and of its create() within "
+                    + "\(createNanoseconds / 1_000_000) ms (--limit plugin-load); its thread is left behind; "
+                    + "raise the limit or deploy a quicker build"
+            )
+        }
+        return try result.get()
+    }
+
     private func execution(
         _ description: ModelDescription,
+        _ settings: ExecutionSettings,
         _ deployment: DeploymentName,
         _ source: String
     ) throws(DeploymentError) -> Execution {
-        let settings = try store.file(deployment).execution
         let execution = Execution(description, settings, threads: poolThreads)
         if let ignored = execution.ignored {
             log.write(
@@ -179,18 +213,6 @@ package final class DeploymentLoader {
             try File.writeAtomically(path, bytes, mode: 0o500)
         }
         return PrivateCopy(path: path, bytes: bytes)
-    }
-
-    /// The opened library of a hash; opened now if it is the first time.
-    private func image(
-        _ hash: String,
-        _ copy: PrivateCopy,
-        shownAs path: String
-    ) throws -> Plugin {
-        if let opened = images[hash] { return opened }
-        let plugin = try Plugin(path: copy.path, bytes: copy.bytes, shownAs: path)
-        images[hash] = plugin
-        return plugin
     }
 
     /// Copies the resources beside the plugins; returns their folder, or an empty text.

@@ -3,7 +3,8 @@
 import Bytes
 import Digest
 package import Endpoints
-import Platform
+package import Platform
+import YAML
 
 extension DeploymentStore {
     /// The numbers that a reference may stand for, the best first: one for a number or an alias,
@@ -87,6 +88,27 @@ extension DeploymentStore {
         for file in try manifest(deployment, version).files {
             _ = try Self.readChecked(file, in: folder)
         }
+    }
+
+    /// What tells a version's files from other ones without reading them; nil when one of them cannot
+    /// be looked at.
+    package func fingerprint(_ deployment: DeploymentName, _ manifest: Manifest) -> [FileFacts]? {
+        let folder = folder(deployment, manifest.version)
+        let paths = ["manifest.yaml"] + manifest.files.map(\.path)
+        let facts = paths.compactMap { try? File.facts("\(folder)/\($0)", followingLinks: false) }
+        return facts.count == paths.count ? facts : nil
+    }
+
+    /// What decides which versions a host loads, beside the endpoint files: the versions that are
+    /// stored, and the deployments' files, as text.
+    package func listing() throws(SystemError) -> String {
+        var text = ""
+        for deployment in try deployments() {
+            text += "\(deployment) \(try versions(deployment))\n"
+            let file = try? File.read(path(deployment), limit: YAMLParser.bytesMaximum)
+            text += "\(String(decoding: file ?? [], as: UTF8.self))\n"
+        }
+        return text
     }
 
     /// Reads a file of a version; refuses it when it is not what was deployed.

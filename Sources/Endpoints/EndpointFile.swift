@@ -193,39 +193,27 @@ struct EndpointReader {
         )
     }
 
-    /// Weights stand in every log record; smaller ones would make scores infinite.
-    private static let weightBytesMaximum = 40
-    private static let weightMinimum = 1e-100
-
     static let nameRule =
         "a name is 1 to 64 of A-Z, a-z, 0-9, _, . and -, not beginning with . or -"
 
-    private mutating func readWeight(
-        _ node: YAMLNode?,
-        place: String
-    ) -> (number: Double, text: String)? {
-        guard let node else { return (1, "1") }
-        if case .scalar(let text, isPlain: true) = node.content,
-            case .number(let json) = Scalar(text),
-            let number = Double(json), number.isFinite, number >= 0
-        {
-            if number == 0 { return (0, "0") }
-            if number >= Self.weightMinimum, json.utf8.count <= Self.weightBytesMaximum {
-                return (number, json)
-            }
+    private mutating func readWeight(_ node: YAMLNode?, place: String) -> Weight? {
+        guard let node else { return Weight("1") }
+        guard case .scalar(let text, isPlain: true) = node.content,
+            case .number(let json) = Scalar(text), let number = Double(json), number.isFinite,
+            number >= 0
+        else {
             report(
                 node.mark,
-                "the weight of \(place) is \(node.kindInWords); wanted 0 or a number from "
-                    + "\(Self.weightMinimum) on, with at most "
-                    + "\(Self.weightBytesMaximum) characters",
-                hint: "weights are relative: multiply or round all of them"
+                "the weight of \(place) is \(node.kindInWords); wanted a number from 0 on",
+                hint: "weights are relative: 1 and 3 means a quarter and three quarters"
             )
             return nil
         }
+        if let weight = Weight(text) { return weight }
         report(
             node.mark,
-            "the weight of \(place) is \(node.kindInWords); wanted a number from 0 on",
-            hint: "weights are relative: 1 and 3 means a quarter and three quarters"
+            "the weight of \(place) is \(node.kindInWords); wanted \(Weight.rule)",
+            hint: "weights are relative: multiply or round all of them"
         )
         return nil
     }

@@ -24,6 +24,10 @@ package struct FileFacts: Equatable, Sendable {
     package let mode: UInt32
     /// The user id of the owner.
     package let owner: UInt32
+    /// Which file of its file system it is, and when its bytes or its facts changed last, in
+    /// nanoseconds since 1970: with the size, what tells another file from this one.
+    package let inode: UInt64
+    package let changed: Int64
 }
 
 /// Operations on files.
@@ -49,7 +53,9 @@ package enum File {
             kind: kind,
             size: Int(status.st_size),
             mode: status.st_mode & 0o7777,
-            owner: status.st_uid
+            owner: status.st_uid,
+            inode: UInt64(status.st_ino),
+            changed: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
         )
     }
 

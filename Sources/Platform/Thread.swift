@@ -60,6 +60,27 @@ package struct Thread: ~Copyable {
     }
 }
 
+/// Something that may never come to its end, on a thread of its own.
+package enum BoundedTask {
+    /// What it comes to; nil when there is no end within the time: then the thread is left behind,
+    /// and what it comes to is dropped.
+    package static func run<R: Sendable>(
+        name: String,
+        nanoseconds: UInt64,
+        _ body: @escaping @Sendable () -> R
+    ) throws(SystemError) -> R? {
+        let end = Guarded<R?>(nil)
+        let thread = try Thread(name: name, stackBytes: 8 << 20) {
+            let result = body()
+            end.withLock { $0 = result }
+            end.notify()
+        }
+        let result = end.wait(by: MonotonicClock.now() + nanoseconds) { $0 }
+        if result != nil { thread.join() }
+        return result
+    }
+}
+
 /// The thread that calls.
 package enum CurrentThread {
     /// Lets other threads have the processor first, those of other programs too: it asks for long

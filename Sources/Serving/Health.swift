@@ -26,7 +26,7 @@ enum Health {
             reasons.append("there is no endpoint and no deployment")
             isReady = false
         }
-        if let degraded = state.degraded { reasons.append("degraded: \(degraded)") }
+        if let degraded = snapshot.degraded { reasons.append("degraded: \(degraded)") }
         if state.isLogFailing { reasons.append("the request log cannot be written") }
         if state.recordsLost > 0 {
             reasons.append("\(state.recordsLost) records of the request log were lost")

@@ -9,16 +9,15 @@ import Synchronization
 /// another thread has written elsewhere, so relaxed loads and stores are enough.
 package final class HostState: Sendable {
     package let configuration: ServerConfiguration
-    /// Why the files are not what is served; nil when they are.
-    package let degraded: String?
     package let region: SlotRegion
+    /// Failures of requests for which there is no endpoint.
+    package let unassigned = ErrorCounters()
     private let draining = Atomic<Bool>(false)
     private let logFailing = Atomic<Bool>(false)
     private let lostRecords = Atomic<UInt64>(0)
 
-    package init(configuration: ServerConfiguration, degraded: String?, region: SlotRegion) {
+    package init(configuration: ServerConfiguration, region: SlotRegion) {
         self.configuration = configuration
-        self.degraded = degraded
         self.region = region
     }
 

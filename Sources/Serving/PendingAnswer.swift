@@ -14,6 +14,8 @@ final class PendingAnswer {
     let exchange: Exchange
     /// The request's rows and where their results go.
     let predictor: Predictor
+    /// The revision that it is of, whatever is live by now.
+    let revision: Int
     /// The body: the connection's memory is not the pools' to read.
     let content: [UInt8]
     /// What each part of the request waits for.
@@ -25,8 +27,15 @@ final class PendingAnswer {
     /// Who is told once it is complete.
     weak var connection: Connection?
 
-    init(ticket: UInt64, _ exchange: Exchange, _ predictor: Predictor, content: [UInt8]) {
+    init(
+        ticket: UInt64,
+        _ exchange: Exchange,
+        _ predictor: Predictor,
+        revision: Int,
+        content: [UInt8]
+    ) {
         self.ticket = ticket
+        self.revision = revision
         self.exchange = exchange
         self.predictor = predictor
         self.content = content

@@ -61,7 +61,12 @@ package enum PluginTrial {
         let model = ServedModel(version, staysInline: true)
         let reference = DeploymentReference(branch: "main", name: "plugin", version: .number(1))
         let text = SplitText(direct: reference, version: 1, revision: 0)
-        let target = PreparedSplit(name: "", backend: .model(model), text: text)
+        let target = PreparedSplit(
+            name: "",
+            backend: .model(model),
+            text: text,
+            metrics: SplitMetrics(SeriesKey(), loops: 0)
+        )
         let predictor = Predictor(
             ServerConfiguration(),
             coin: CoinGenerator(seed: 1),

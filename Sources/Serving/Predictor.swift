@@ -19,6 +19,8 @@ final class Predictor {
     private(set) var document = JSONDocument()
     private(set) var call = PredictionCall()
     private(set) var outcome = PredictionOutcome()
+    /// The splits of `outcome`, in its order.
+    private(set) var usedSplits: [PreparedSplit] = []
     var coin: CoinGenerator
     private let limits: CallLimits
     private let allowsForcing: Bool
@@ -49,6 +51,7 @@ final class Predictor {
         check = ResultCheck(depth: limits.depth)
         document.depthMaximum = limits.depth
         values.reserveCapacity(64)
+        usedSplits.reserveCapacity(8)
         subject.reserveCapacity(Subject.bytesMaximum)
     }
 
@@ -57,6 +60,7 @@ final class Predictor {
         moment = 0
         call.clear()
         outcome.clear()
+        usedSplits.removeAll(keepingCapacity: true)
         if !parts.isEmpty { parts = [] }
         facts = RequestFacts()
     }
@@ -133,7 +137,7 @@ final class Predictor {
         switch target {
         case .deployment(let deployment):
             split = deployment
-            outcome.assign(split.text, nil, subject: nil)
+            assign(split, nil, subject: nil)
         case .endpoint(let endpoint):
             split = try choose(
                 endpoint,
@@ -215,8 +219,14 @@ final class Predictor {
             assignment = endpoint.subjectKey == nil ? .coin : .noSubject
         }
         let split = endpoint.splits[index]
-        outcome.assign(split.text, assignment, subject: hasSubject ? subject : nil)
+        assign(split, assignment, subject: hasSubject ? subject : nil)
         return split
+    }
+
+    /// Notes who answers the row at hand, and whose it is.
+    private func assign(_ split: PreparedSplit, _ assignment: AssignmentKind?, subject: [UInt8]?) {
+        outcome.assign(split.text, assignment, subject: subject)
+        if outcome.splits.count > usedSplits.count { usedSplits.append(split) }
     }
 
     /// Reads the row's subject; false when there is no usable one.

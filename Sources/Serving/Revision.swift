@@ -6,7 +6,7 @@
 import Bytes
 import Deployments
 package import Endpoints
-package import JSON
+import JSON
 package import Platform
 
 /// One committed state.
@@ -34,6 +34,15 @@ package struct Revision: Equatable, Sendable {
             self.number = number
             self.pluginHash = pluginHash
         }
+
+        /// The one build that it is, whatever it was asked for by.
+        var build: String { "\(reference.branch)/\(reference.name)/\(number)/\(pluginHash)" }
+
+        /// One of those for each build.
+        static func distinct(_ versions: [ResolvedVersion]) -> [ResolvedVersion] {
+            var seen: Set<String> = []
+            return versions.filter { seen.insert($0.build).inserted }
+        }
     }
 
     /// Numbers beyond this are somebody's invention.
@@ -48,10 +57,16 @@ package struct Revision: Equatable, Sendable {
     package let changes: [String]
     /// Sorted by name.
     package let endpoints: [EndpointText]
-    /// In the order in which the endpoints name them, each once.
+    /// In the order in which the endpoints name them, each once; then those that can be called
+    /// without an endpoint.
     package let versions: [ResolvedVersion]
-    /// Weights that were set while the host ran, by endpoint and split; none so far.
-    package let liveWeights: JSONValue
+    /// Weights that were set while the host ran.
+    package let liveWeights: [LiveWeights]
+    /// What the files were when they were last taken, as a hash; empty in revisions that do not
+    /// know. A start serves the revision as long as they are the same.
+    package let files: String
+    /// The revision that was gone back to; nil where the files say what is served.
+    package let rollbackOf: Int?
 
     package init(
         number: Int,
@@ -60,7 +75,9 @@ package struct Revision: Equatable, Sendable {
         changes: [String],
         endpoints: [EndpointText],
         versions: [ResolvedVersion],
-        liveWeights: JSONValue = .object([])
+        liveWeights: [LiveWeights] = [],
+        files: String = "",
+        rollbackOf: Int? = nil
     ) {
         self.number = number
         self.created = created
@@ -69,48 +86,69 @@ package struct Revision: Equatable, Sendable {
         self.endpoints = endpoints
         self.versions = versions
         self.liveWeights = liveWeights
+        self.files = files
+        self.rollbackOf = rollbackOf
+    }
+
+    /// The same with what it changes, which is known once it is complete.
+    func with(changes: [String]) -> Revision {
+        Revision(
+            number: number,
+            created: created,
+            author: author,
+            changes: changes,
+            endpoints: endpoints,
+            versions: versions,
+            liveWeights: liveWeights,
+            files: files,
+            rollbackOf: rollbackOf
+        )
     }
 
     /// Whether both describe the same state, whoever committed it and when.
     package func hasSameState(as other: Revision) -> Bool {
-        endpoints == other.endpoints && versions == other.versions
+        endpoints == other.endpoints && versions == other.versions && rollbackOf == other.rollbackOf
+            && liveWeights.elementsEqual(other.liveWeights) { $0.hasSameWeights(as: $1) }
     }
 
     /// The JSON text of the revision's file.
     package var text: String {
         func member(_ name: String, _ value: JSONValue) -> JSONValue.Member { .init(name, value) }
-        let value = JSONValue.object([
-            member("schemaVersion", .number("1")),
-            member("revision", .number(String(number))),
-            member("created", .string(created)),
-            member("author", .string(author)),
-            member("changes", .array(changes.map { .string($0) })),
-            member(
-                "endpoints",
-                .array(
-                    endpoints.map {
-                        .object([
-                            member("name", .string($0.name)), member("text", .string($0.text)),
-                        ])
-                    }
-                )
-            ),
-            member(
-                "versions",
-                .array(
-                    versions.map {
-                        .object([
-                            member("branch", .string($0.reference.branch)),
-                            member("name", .string($0.reference.name)),
-                            member("reference", .string($0.reference.version.description)),
-                            member("version", .number(String($0.number))),
-                            member("sha256", .string($0.pluginHash)),
-                        ])
-                    }
-                )
-            ),
-            member("liveWeights", liveWeights),
-        ])
+        let value = JSONValue.object(
+            [
+                member("schemaVersion", .number("1")),
+                member("revision", .number(String(number))),
+                member("created", .string(created)),
+                member("author", .string(author)),
+                member("changes", .array(changes.map { .string($0) })),
+                member(
+                    "endpoints",
+                    .array(
+                        endpoints.map {
+                            .object([
+                                member("name", .string($0.name)), member("text", .string($0.text)),
+                            ])
+                        }
+                    )
+                ),
+                member(
+                    "versions",
+                    .array(
+                        versions.map {
+                            .object([
+                                member("branch", .string($0.reference.branch)),
+                                member("name", .string($0.reference.name)),
+                                member("reference", .string($0.reference.version.description)),
+                                member("version", .number(String($0.number))),
+                                member("sha256", .string($0.pluginHash)),
+                            ])
+                        }
+                    )
+                ),
+                member("liveWeights", .object(liveWeights.map { member($0.endpoint, $0.json) })),
+                member("files", .string(files)),
+            ] + (rollbackOf.map { [member("rollbackOf", .number(String($0)))] } ?? [])
+        )
         return value.text + "\n"
     }
 
@@ -127,7 +165,8 @@ package struct Revision: Equatable, Sendable {
             let created = value["created"]?.string, let author = value["author"]?.string,
             let changes = value["changes"]?.array?.compactMap(\.string),
             let endpointValues = value["endpoints"]?.array,
-            let versionValues = value["versions"]?.array, let liveWeights = value["liveWeights"]
+            let versionValues = value["versions"]?.array,
+            let liveValues = value["liveWeights"]?.object
         else {
             throw RevisionError("it is no revision of schema version 1")
         }
@@ -135,7 +174,9 @@ package struct Revision: Equatable, Sendable {
         self.created = created
         self.author = author
         self.changes = changes
-        self.liveWeights = liveWeights
+        files = value["files"]?.string ?? ""
+        rollbackOf = value["rollbackOf"]?.unsigned.map { Int(clamping: $0) }
+        liveWeights = liveValues.compactMap { LiveWeights(endpoint: $0.name, $0.value) }
         endpoints = endpointValues.compactMap { value in
             guard let name = value["name"]?.string, let text = value["text"]?.string else {
                 return nil
@@ -153,8 +194,10 @@ package struct Revision: Equatable, Sendable {
                 pluginHash: hash
             )
         }
-        guard endpoints.count == endpointValues.count, versions.count == versionValues.count else {
-            throw RevisionError("one of its endpoints or versions is incomplete")
+        guard endpoints.count == endpointValues.count, versions.count == versionValues.count,
+            liveWeights.count == liveValues.count
+        else {
+            throw RevisionError("one of its endpoints, versions or live weights is incomplete")
         }
     }
 }
@@ -191,13 +234,21 @@ package struct RevisionStore: Sendable {
         return try revision(Int(clamping: number))
     }
 
-    /// The highest number that a file in the folder has; 0 when there is none.
-    package var highestNumber: Int {
+    /// The numbers of the revisions in the folder, ascending.
+    package var numbers: [Int] {
         let names = (try? Directory.names(in: folder)) ?? []
         return names.compactMap { name in
             name.hasSuffix(".json") ? Bytes.decimal(name.dropLast(5).utf8) : nil
         }
-        .filter { $0 <= Revision.numberMaximum }.map { Int($0) }.max() ?? 0
+        .filter { $0 <= Revision.numberMaximum }.map { Int($0) }.sorted()
+    }
+
+    /// The highest number that a file in the folder has; 0 when there is none.
+    package var highestNumber: Int { numbers.last ?? 0 }
+
+    /// Removes the oldest revisions beyond so many.
+    package func prune(keeping count: Int) {
+        for number in numbers.dropLast(count) { try? File.remove("\(folder)/\(number).json") }
     }
 
     /// A revision by its number.

@@ -112,18 +112,14 @@ package final class ServedModel: Sendable {
     /// that fails, and when there is no end within the time. Then the thread is left behind.
     func warmUp(nanoseconds: UInt64) throws {
         if version.examples.isEmpty { return }
-        let end = Guarded<Result<Void, TrialError>?>(nil)
-        let thread = try Thread(name: "warm-up", stackBytes: 8 << 20) {
-            let result = Result { () throws(TrialError) in try self.askExamples() }
-            end.withLock { $0 = result }
-            end.notify()
+        let result = try BoundedTask.run(name: "warm-up", nanoseconds: nanoseconds) {
+            Result { () throws(TrialError) in try self.askExamples() }
         }
-        guard let result = end.wait(by: MonotonicClock.now() + nanoseconds, until: { $0 }) else {
+        guard let result else {
             throw TrialError(
                 description: "examples that have no answer after \(nanoseconds / 1_000_000) ms"
             )
         }
-        thread.join()
         try result.get()
     }
 

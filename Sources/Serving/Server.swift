@@ -27,16 +27,20 @@ package final class Server {
     package private(set) var addresses: [SocketAddress] = []
     /// Lines about what is live, for those who look on while it starts.
     package private(set) var report: [String] = []
-    /// The number of the revision that it serves.
-    package let revision: Int
     /// Facts that any thread may read.
     package let state: HostState
+    /// What is live.
+    package let board: StatusBoard
+    /// What changes it.
+    package let commits: CommitQueue
+    /// Where attempts to change it are written down.
+    package let audit: AuditLog
 
     private let log: EventLog
-    private let snapshot: ServingSnapshot
+    private let retirement: Retirement
     private let writer: RequestLogWriter
     private let rings: [LogRing]
-    private var mailboxes: [Mailbox<ServingLoop>] = []
+    private let mailboxes: [Mailbox<ServingLoop>]
     private let acceptorMailbox: Mailbox<Acceptor>
     private var acceptorThread: Thread?
     private var writerThread: Thread?
@@ -63,9 +67,8 @@ package final class Server {
         do {
             try Self.makeFolder(configuration.state, option: "state")
             lock = try Self.lock(configuration.state)
-            let committed = try Self.commit(configuration, log)
-            snapshot = committed.snapshot
-            revision = committed.revision.number
+            let (committer, committed) = try Self.commit(configuration, log)
+            board = StatusBoard(committed)
             report = committed.report
             try Self.makeFolder(configuration.logs, option: "logs")
             let files = try RequestLogFiles(
@@ -85,19 +88,27 @@ package final class Server {
                 bytes: configuration.ringBytes
             )
             let region = try SlotRegion(count: try Self.connections(configuration))
-            state = HostState(
-                configuration: configuration,
-                degraded: committed.degraded,
-                region: region
-            )
+            state = HostState(configuration: configuration, region: region)
             writer = RequestLogWriter(log: log)
             acceptorMailbox = try Mailbox()
             loopsRunning = Guarded(configuration.loops)
+            mailboxes = try (0..<configuration.loops).map { _ in try Mailbox() }
+            audit = AuditLog(folder: configuration.logs, log: log)
+            retirement = Retirement(loops: mailboxes, log: log)
+            commits = CommitQueue(
+                committer,
+                board: board,
+                loops: mailboxes,
+                retirement: retirement,
+                audit: audit,
+                log: log
+            )
             let sockets = try listen(configuration.listen)
             try startWriter(files, pending: replayed.pending)
             try startLoops(region)
             try startAcceptor(region, sockets)
             try awaitStart()
+            try startCommits()
             // Plugins' files and configuration were read into memory that is not needed any more.
             CurrentProcess.trimHeap()
         } catch let failure as CommitFailure {
@@ -143,7 +154,7 @@ package final class Server {
     private static func commit(
         _ configuration: ServerConfiguration,
         _ log: EventLog
-    ) throws -> Committed {
+    ) throws -> sending (Committer, Committed) {
         let store = DeploymentStore(root: configuration.deployments)
         let program = try configuration.probeExecutable ?? CurrentProcess.executable()
         let loader = DeploymentLoader(
@@ -153,7 +164,8 @@ package final class Server {
                 executable: program,
                 secondsMaximum: Double(configuration.limits.loadNanoseconds) / 1e9
             ),
-            log: log
+            log: log,
+            createNanoseconds: configuration.limits.loadNanoseconds
         )
         let committer = Committer(
             endpointsFolder: configuration.endpoints,
@@ -161,9 +173,9 @@ package final class Server {
             store: store,
             loader: loader,
             log: log,
-            warmUpNanoseconds: configuration.limits.loadNanoseconds
+            configuration: configuration
         )
-        return try committer.start(isStrict: configuration.isStrict)
+        return (committer, try committer.start(isStrict: configuration.isStrict))
     }
 
     /// Connections at once: what the descriptor limit leaves for them.
@@ -234,12 +246,11 @@ package final class Server {
     }
 
     private func startLoops(_ region: SlotRegion) throws(SystemError) {
-        let (state, snapshot, running) = (self.state, self.snapshot, loopsRunning)
+        let (state, running) = (self.state, loopsRunning)
+        let snapshot = board.live.committed.snapshot
         let (start, log) = (self.start, self.log)
         for index in 0..<state.configuration.loops {
-            let mailbox = try Mailbox<ServingLoop>()
-            mailboxes.append(mailbox)
-            let ring = rings[index]
+            let (mailbox, ring) = (mailboxes[index], rings[index])
             let seed = UInt64.random(in: .min ... .max)
             let thread = try Thread(name: "loop-\(index)") {
                 CurrentThread.answerPromptly()
@@ -261,6 +272,13 @@ package final class Server {
             }
             loopThreads.append(LoopThread(thread))
         }
+    }
+
+    /// Lets what is live be changed from now on.
+    private func startCommits() throws(SystemError) {
+        let (commits, retirement) = (self.commits, self.retirement)
+        _ = try Thread(name: "commit") { commits.run() }
+        _ = try Thread(name: "retire") { retirement.run() }
     }
 
     private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws(SystemError) {
@@ -285,22 +303,30 @@ package final class Server {
     /// Ends the host: not ready, settle, stop accepting, answer what was accepted, write the log,
     /// destroy the models.
     ///
-    /// Returns whether everything was done within the time that draining may take.
-    package func shutDown() -> Bool {
+    /// Returns whether everything was done within the time that draining may take; `isForced` is
+    /// asked again and again, and ends that time once it says so.
+    package func shutDown(isForced: () -> Bool = { false }) -> Bool {
         let start = MonotonicClock.now()
         state.beginDraining()
-        MonotonicClock.sleep(nanoseconds: state.configuration.settleNanoseconds)
+        commits.stop()
+        let settled = start + state.configuration.settleNanoseconds
+        while MonotonicClock.now() < settled, !isForced() {
+            MonotonicClock.sleep(nanoseconds: 2_000_000)
+        }
         acceptorMailbox.post { $0.stop() }
         acceptorThread.take()?.join()
         for mailbox in mailboxes { mailbox.post { $0.drain() } }
         let limit = start + state.configuration.drainNanoseconds
-        let isComplete = haveLoopsEnded(by: limit)
+        let isComplete = haveLoopsEnded(by: limit, isForced)
         if !isComplete {
             let seconds = state.configuration.drainNanoseconds / 1_000_000_000
             log.write(
                 .error,
                 "shutdown.late",
-                "not every request was answered within \(seconds) s (--drain); the rest is closed"
+                isForced()
+                    ? "not every request was answered when a second signal came; the rest is closed"
+                    : "not every request was answered within \(seconds) s (--drain); the rest is "
+                        + "closed"
             )
         }
         // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
@@ -313,8 +339,8 @@ package final class Server {
     }
 
     /// Waits until every loop has ended, or the moment has come; whether they have.
-    private func haveLoopsEnded(by limit: UInt64) -> Bool {
-        while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit {
+    private func haveLoopsEnded(by limit: UInt64, _ isForced: () -> Bool = { false }) -> Bool {
+        while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit, !isForced() {
             MonotonicClock.sleep(nanoseconds: 1_000_000)
         }
         return loopsRunning.withLock { $0 } == 0
@@ -330,13 +356,15 @@ package final class Server {
         return haveEnded
     }
 
-    /// Ends the pools and then the models; whether every pool has ended.
+    /// Ends the pools and then the models, those too that are only kept or wait for their end;
+    /// whether every one has come back.
     private func destroyModels() -> Bool {
         let limit = MonotonicClock.now() + 1_000_000_000
-        for deployment in snapshot.deployments { deployment.model.pool.stop() }
-        var haveEnded = true
-        for deployment in snapshot.deployments {
-            let model = deployment.model
+        let prepared = commits.takeModels(by: limit)
+        let models = (prepared ?? board.live.committed.models) + retirement.stop()
+        for model in models { model.pool.stop() }
+        var haveEnded = prepared != nil
+        for model in models {
             while !model.pool.hasEnded, MonotonicClock.now() < limit {
                 MonotonicClock.sleep(nanoseconds: 500_000)
             }

@@ -34,6 +34,10 @@ package struct ServerConfiguration: Sendable {
     package var settleNanoseconds: UInt64 = 1_000_000_000
     /// Nanoseconds that draining may take.
     package var drainNanoseconds: UInt64 = 30_000_000_000
+    /// Nanoseconds that the models of the state before are kept, so that going back loads nothing.
+    package var graceNanoseconds: UInt64 = 600_000_000_000
+    /// Revisions that are kept.
+    package var revisionsKept = 100
     /// The program that probes plugins; default: this one.
     package var probeExecutable: String?
 

@@ -82,6 +82,18 @@ package final class ServingLoop {
         mailboxClient = nil
     }
 
+    // MARK: What is live
+
+    /// Serves another snapshot from the next request on.
+    func serve(_ snapshot: ServingSnapshot) {
+        self.snapshot = snapshot
+    }
+
+    /// The oldest revision that a request here is of.
+    var oldestRevision: Int {
+        pending.values.reduce(snapshot.revision) { min($0, $1.revision) }
+    }
+
     // MARK: Connections
 
     /// Takes over a connection: a new one (`isFresh`), or one that another loop has left.
@@ -221,6 +233,21 @@ package final class ServingLoop {
                 state.countLostRecord()
             }
         }
+        count()
+    }
+
+    /// Counts the request at hand, once for each split that it has a record of.
+    private func count() {
+        let facts = predictor.facts
+        guard !predictor.usedSplits.isEmpty else {
+            guard let code = facts.code else { return }
+            (facts.endpoint?.unassigned ?? state.unassigned).count(code)
+            return
+        }
+        for split in predictor.usedSplits {
+            split.metrics.loop(index).count(nanoseconds: facts.durationNanoseconds)
+            if let code = facts.code { split.metrics.errors.count(code) }
+        }
     }
 }
 
@@ -235,10 +262,17 @@ extension ServingLoop {
         var copy: [UInt8] = []
         copy.append(content)
         ticketCount += 1
-        let answer = PendingAnswer(ticket: ticketCount, exchange, predictor, content: copy)
+        let answer = PendingAnswer(
+            ticket: ticketCount,
+            exchange,
+            predictor,
+            revision: snapshot.revision,
+            content: copy
+        )
         try answer.submit(to: mailbox, at: predictor.moment)
         state.countSpilled(answer.heapBytes)
         pending[answer.ticket] = answer
+        countWaiting(answer, 1)
         predictor =
             sparePredictors.popLast()
             ?? Predictor(
@@ -279,6 +313,13 @@ extension ServingLoop {
     private func forget(_ answer: PendingAnswer) {
         guard pending.removeValue(forKey: answer.ticket) != nil else { return }
         state.countSpilled(-answer.heapBytes)
+        countWaiting(answer, -1)
+    }
+
+    private func countWaiting(_ answer: PendingAnswer, _ change: Int) {
+        for part in answer.predictor.parts {
+            answer.predictor.usedSplits[part.split].metrics.loop(index).countWaiting(change)
+        }
     }
 }
 

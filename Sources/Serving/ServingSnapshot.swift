@@ -18,11 +18,13 @@ package final class PreparedSplit: Sendable {
     package let name: [UInt8]
     package let backend: PreparedBackend
     package let text: SplitText
+    package let metrics: SplitMetrics
 
-    package init(name: String, backend: PreparedBackend, text: SplitText) {
+    package init(name: String, backend: PreparedBackend, text: SplitText, metrics: SplitMetrics) {
         self.name = Array(name.utf8)
         self.backend = backend
         self.text = text
+        self.metrics = metrics
     }
 }
 
@@ -35,8 +37,15 @@ package final class PreparedEndpoint: Sendable {
     package let splits: [PreparedSplit]
     /// The bytes of the member that holds the subject; empty for a position.
     package let subjectName: [UInt8]
+    /// Failures of requests that no split was chosen for.
+    package let unassigned: ErrorCounters
 
-    package init(endpoint: Endpoint, splits: [PreparedSplit]) {
+    package init(
+        endpoint: Endpoint,
+        splits: [PreparedSplit],
+        unassigned: ErrorCounters = ErrorCounters()
+    ) {
+        self.unassigned = unassigned
         name = endpoint.name
         subjectKey = endpoint.experiment?.subjectKey
         self.splits = splits
@@ -65,11 +74,14 @@ package enum PreparedTarget: Sendable {
 package struct PreparedDeployment: Sendable {
     package let reference: DeploymentReference
     package let model: ServedModel
+    /// What is counted of direct calls.
+    package let metrics: SplitMetrics
     package var version: LoadedVersion { model.version }
 
-    package init(reference: DeploymentReference, model: ServedModel) {
+    package init(reference: DeploymentReference, model: ServedModel, metrics: SplitMetrics) {
         self.reference = reference
         self.model = model
+        self.metrics = metrics
     }
 }
 
@@ -79,6 +91,10 @@ package final class ServingSnapshot: Sendable {
     package let revision: Int
     package let endpoints: [PreparedEndpoint]
     package let deployments: [PreparedDeployment]
+    /// Why the files are not what is served; nil when they are.
+    package let degraded: String?
+    /// Stored versions that could not be loaded.
+    package let failures: [VersionFailure]
     /// Every path that means something, without its `/v1/`, one behind the other, and where each
     /// ends; and what it means.
     private let paths: [UInt8]
@@ -92,8 +108,12 @@ package final class ServingSnapshot: Sendable {
     package init(
         revision: Int,
         endpoints: [PreparedEndpoint],
-        deployments: [PreparedDeployment] = []
+        deployments: [PreparedDeployment] = [],
+        degraded: String? = nil,
+        failures: [VersionFailure] = []
     ) {
+        self.degraded = degraded
+        self.failures = failures
         self.revision = revision
         self.endpoints = endpoints
         self.deployments = deployments
@@ -177,8 +197,7 @@ package final class ServingSnapshot: Sendable {
         return Failure(
             .versionNotLoaded,
             "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are \(versions)"
-                + "; 'switchyard alias set \(argument) ALIAS VERSION' names one to be loaded when "
-                + "the host starts again"
+                + "; 'switchyard alias set \(argument) ALIAS VERSION --reload' loads one"
         )
     }
 
@@ -221,7 +240,8 @@ private struct PathMeanings {
                         direct: reference,
                         version: deployment.version.number,
                         revision: revision
-                    )
+                    ),
+                    metrics: deployment.metrics
                 )
             )
             let folder = Names.folder(ofBranch: reference.branch)

@@ -23,6 +23,27 @@ package enum FailureCode: String, Sendable, CaseIterable {
     case draining = "draining"
     case queueFull = "queue_full"
 
+    /// A number from 0 on for each code, for tables.
+    package var place: Int {
+        switch self {
+        case .badRequest: 0
+        case .badJSON: 1
+        case .badInput: 2
+        case .endpointNotFound: 3
+        case .deploymentNotFound: 4
+        case .versionNotLoaded: 5
+        case .backendNotFound: 6
+        case .routeNotFound: 7
+        case .methodNotAllowed: 8
+        case .tooLarge: 9
+        case .modelFailed: 10
+        case .deadlineExceeded: 11
+        case .notReady: 12
+        case .draining: 13
+        case .queueFull: 14
+        }
+    }
+
     /// The status on the native surface. A client there sends again on 429 and 5xx, so what was
     /// executed never answers one.
     package var nativeStatus: Status {

@@ -115,7 +115,7 @@ private struct Decision {
         if endpoint.experiment != nil { table[0] += ["U", "SCORE"] }
         for row in rows {
             var cells = [
-                row.split.name, row.split.weightText, Percent.text(row.split.weight / total),
+                row.split.name, row.split.weightText, Share.text(row.split.weight / total),
             ]
             if endpoint.experiment != nil {
                 cells += ["\(row.fraction)", row.split.weight > 0 ? "\(row.score)" : "-"]
@@ -154,14 +154,5 @@ private struct Decision {
         }
         members.append(.init("splits", .array(splits)))
         return JSONValue.object(members).text + "\n"
-    }
-}
-
-/// Shares, for people.
-enum Percent {
-    /// `25.0 %`
-    static func text(_ share: Double) -> String {
-        let tenths = Int((share * 1000).rounded())
-        return "\(tenths / 10).\(tenths % 10) %"
     }
 }

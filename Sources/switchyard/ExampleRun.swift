@@ -129,13 +129,13 @@ struct ExampleRun {
             let count = counts[split.name, default: 0]
             rows.append([
                 split.name, String(count),
-                Percent.text(Double(count) / Double(queries.count)),
-                Percent.text(split.weight / total),
+                Share.text(Double(count) / Double(queries.count)),
+                Share.text(split.weight / total),
             ])
         }
         if let count = counts["-"] {
             rows.append([
-                "none", String(count), Percent.text(Double(count) / Double(queries.count)), "-",
+                "none", String(count), Share.text(Double(count) / Double(queries.count)), "-",
             ])
         }
         return TextTable.text(rows)

@@ -71,8 +71,14 @@ extension Command {
                     )
                 }
             }
-            try waitForEnd(signals, log)
-            return server.shutDown() ? .success : .failure
+            try waitForEnd(signals, server)
+            // A second signal to end means now.
+            var isForced = false
+            let isComplete = server.shutDown {
+                while let signal = signals.next() { isForced = isForced || signal != hangUp }
+                return isForced
+            }
+            return isComplete ? .success : .failure
         }
     )
 
@@ -134,10 +140,10 @@ extension Command {
     private static let interrupt: Int32 = 2
     private static let terminate: Int32 = 15
 
-    /// Waits until a signal asks the host to end.
+    /// Waits until a signal asks the host to end; SIGHUP lets it take its files.
     private static func waitForEnd(
         _ signals: borrowing SignalDescriptor,
-        _ log: EventLog
+        _ server: Server
     ) throws {
         var epoll = try Epoll()
         try epoll.add(signals.descriptor, .readable, token: 0)
@@ -147,11 +153,7 @@ extension Command {
                 continue
             }
             if signal != hangUp { return }
-            log.write(
-                .warning,
-                "signal.ignored",
-                "SIGHUP changes nothing: this release reads its files when it starts"
-            )
+            server.commits.reloadOnce(author: "SIGHUP")
         }
     }
 }

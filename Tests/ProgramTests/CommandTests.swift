@@ -148,13 +148,20 @@ struct CommandTests {
         )
     }
 
-    @Test func `SIGHUP is no end, and few descriptors are no start`() throws {
+    @Test func `SIGHUP is a reload, and few descriptors are no start`() throws {
         let host = try HostProcess()
         try host.folder.write("endpoints/e.yaml", "schemaVersion: 1\nbackends: {a: {value: 1}}\n")
         try host.start()
+        try host.folder.write("endpoints/e.yaml", "schemaVersion: 1\nbackends: {a: {value: 2}}\n")
         host.child?.send(signal: 1)
-        #expect(eventually { host.child?.standardError.contains("signal.ignored") == true })
-        #expect(try Client(host.address).call("GET", "/health/ready").status == 200)
+        #expect(eventually { host.child?.standardError.contains("commit.done") == true })
+        let answer = try Client(host.address).call("POST", "/v1/e", body: "{\"data\": 0}")
+        #expect(answer.json["data"]?.unsigned == 2)
+        try host.folder.write("endpoints/e.yaml", "schemaVersion: 1\nbackends: {}\n")
+        host.child?.send(signal: 1)
+        #expect(eventually { host.child?.standardError.contains("commit.failed") == true })
+        let still = try Client(host.address).call("POST", "/v1/e", body: "{\"data\": 0}")
+        #expect(still.json["data"]?.unsigned == 2)
         #expect(host.stop() == .exited(0))
         let serve =
             "\(try Built.program) serve --listen 127.0.0.1:0 "

@@ -28,7 +28,6 @@ struct AbandonmentTests {
             folder = try TemporaryFolder()
             state = HostState(
                 configuration: ServerConfiguration(),
-                degraded: nil,
                 region: try SlotRegion(count: 2)
             )
             let snapshot = ServingSnapshot(revision: 7, endpoints: [Scene.endpoint()])
@@ -82,7 +81,12 @@ struct AbandonmentTests {
                         revision: 7
                     )
                     let value = Array("\"\($0.name)\"".utf8)
-                    return PreparedSplit(name: $0.name, backend: .value(value), text: text)
+                    return PreparedSplit(
+                        name: $0.name,
+                        backend: .value(value),
+                        text: text,
+                        metrics: SplitMetrics(SeriesKey(), loops: 4)
+                    )
                 }
             )
         }

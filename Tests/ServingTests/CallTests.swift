@@ -180,7 +180,10 @@ struct CallTests {
 
     @Test(arguments: [
         ("/v1/area/2", "version_not_loaded", "the version '2' of main/area is not loaded"),
-        ("/v1/area/prod", "version_not_loaded", "'switchyard alias set area ALIAS VERSION'"),
+        (
+            "/v1/area/prod", "version_not_loaded",
+            "'switchyard alias set area ALIAS VERSION --reload'"
+        ),
         ("/v1/area/bob/latest", "deployment_not_found", "there is no deployment 'bob/area'"),
         ("/v1/sticky/3", "deployment_not_found", "'sticky' is an endpoint, which has no versions"),
         ("/v1/aera", "endpoint_not_found", "did you mean 'area'?"),

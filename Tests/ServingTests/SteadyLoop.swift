@@ -28,7 +28,7 @@ final class SteadyLoop {
         guard let name = DeploymentName(branch: "main", name: "reading") else {
             throw ClientError(description: "no name")
         }
-        let version = try loader.load(name, 1)
+        let version = try loader.load(name, 1, ExecutionSettings())
         let model = ServedModel(version)
         let reference = DeploymentReference(branch: "main", name: "reading", version: .latest)
         let splits = ["a", "b"].map {
@@ -46,13 +46,13 @@ final class SteadyLoop {
                 PreparedSplit(
                     name: $0.name,
                     backend: .model(model),
-                    text: SplitText(endpoint: endpoint, split: $0, version: 1, revision: 1)
+                    text: SplitText(endpoint: endpoint, split: $0, version: 1, revision: 1),
+                    metrics: SplitMetrics(SeriesKey(), loops: 1)
                 )
             }
         )
         let state = HostState(
             configuration: host.configuration,
-            degraded: nil,
             region: try SlotRegion(count: 1)
         )
         ring = try LogRing(creating: "\(host.folder.path)/ring", capacity: 1 << 22)

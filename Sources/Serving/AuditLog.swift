@@ -1,0 +1,118 @@
+// Who has changed, or tried to change, what is live: one JSON line for each attempt, written before
+// anybody has an answer to it.
+
+import Bytes
+import Endpoints
+package import JSON
+package import Logging
+import Platform
+
+/// Appends to `<logs>/audit.jsonl`; older files are `audit-<time>.jsonl`.
+package final class AuditLog: Sendable {
+    private let folder: String
+    private let log: EventLog
+    /// Held while a line is written, so that lines of several threads do not mix.
+    private let turn = Guarded<Void>(())
+
+    /// Bytes of a file before the next one is begun, and how many are kept.
+    private static let fileBytes = 16 << 20
+    private static let filesKept = 8
+    /// Changes and errors of one attempt that are written.
+    private static let linesShown = 100
+
+    package init(folder: String, log: EventLog) {
+        self.folder = folder
+        self.log = log
+    }
+
+    private var path: String { "\(folder)/audit.jsonl" }
+
+    /// Writes down an attempt.
+    ///
+    /// - Parameters:
+    ///   - action: a constant word, such as `reload`.
+    ///   - author: who, such as `user 0`.
+    ///   - outcome: a constant word, such as `refused`.
+    ///   - facts: what else there is to say.
+    package func write(
+        _ action: String,
+        author: String,
+        outcome: String,
+        _ facts: [JSONValue.Member] = []
+    ) {
+        let value = JSONValue.object(
+            [
+                .init("time", .string(Timestamp.text(.now()))), .init("author", .string(author)),
+                .init("action", .string(action)), .init("outcome", .string(outcome)),
+            ] + facts
+        )
+        let line = Array("\(value.text)\n".utf8)
+        let failure = turn.withLock { _ in append(line) }
+        if let failure {
+            log.write(
+                .error,
+                "audit.failing",
+                "\(path) cannot be written: \(failure); the line was \(value.text)"
+            )
+        }
+    }
+
+    /// Writes down what a commit came to.
+    func write(_ request: CommitRequest, author: String, before: Int, _ outcome: CommitOutcome) {
+        var facts: [JSONValue.Member] = []
+        switch request {
+        case .reload(let keepsWeights):
+            if keepsWeights { facts.append(.init("keepWeights", .boolean(true))) }
+        case .weights(let endpoint, let weights):
+            facts.append(.init("endpointName", .string(endpoint)))
+            facts.append(
+                .init(
+                    "weights",
+                    .object(weights.map { .init($0.split, .number($0.weight.text)) })
+                )
+            )
+        case .resetWeights(let endpoint):
+            facts.append(.init("endpointName", .string(endpoint)))
+        case .rollback(let number):
+            if let number { facts.append(.init("to", .number("\(number)"))) }
+        }
+        facts.append(.init("previousRevision", .number("\(before)")))
+        switch outcome {
+        case .committed(let committed), .unchanged(let committed):
+            facts.append(.init("configRevision", .number("\(committed.revision.number)")))
+            facts += Self.shown("changes", committed.changes.map(\.text))
+        case .failed(let failure):
+            facts.append(.init("configRevision", .number("\(before)")))
+            facts += Self.shown("errors", failure.errors)
+        }
+        write(request.name, author: author, outcome: outcome.name, facts)
+    }
+
+    private static func shown(_ name: String, _ lines: [String]) -> [JSONValue.Member] {
+        var shown = lines.prefix(linesShown).map { JSONValue.string($0) }
+        if lines.count > linesShown {
+            shown.append(.string("… and \(lines.count - linesShown) more"))
+        }
+        return [.init(name, .array(shown))]
+    }
+
+    /// Appends one line; returns why that was not possible.
+    private func append(_ line: [UInt8]) -> SystemError? {
+        do throws(SystemError) {
+            try Directory.createAll(folder)
+            if let facts = try? File.facts(path), facts.size >= Self.fileBytes { try rotate() }
+            let file = try File.open(path, access: .append, mode: 0o640)
+            try file.writeAll(line.span)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func rotate() throws(SystemError) {
+        try File.rename(path, to: "\(folder)/audit-\(Timestamp.text(.now())).jsonl")
+        let old = try Directory.names(in: folder)
+            .filter { $0.hasPrefix("audit-") && $0.hasSuffix(".jsonl") }
+        for name in old.dropLast(Self.filesKept) { try? File.remove("\(folder)/\(name)") }
+    }
+}

@@ -1,0 +1,281 @@
+// The thread that changes what is live, one attempt after the other, and everything that an attempt
+// is followed by: the loops take the new snapshot, somebody is told, what is not needed any more
+// goes to the retirement.
+
+import EventLoop
+import Logging
+import Platform
+
+/// What an attempt came to.
+package enum CommitOutcome: Sendable {
+    /// Another state is live now.
+    case committed(Committed)
+    /// What was asked for is live already.
+    case unchanged(Committed)
+    /// Nothing was changed.
+    case failed(CommitFailure)
+
+    /// The word that logs and metrics have for it.
+    package var name: String {
+        switch self {
+        case .committed: "committed"
+        case .unchanged: "unchanged"
+        case .failed: "failed"
+        }
+    }
+}
+
+/// Takes attempts from any thread and makes them, in order.
+package final class CommitQueue: Sendable {
+    private enum Job: Sendable {
+        case commit(CommitRequest, author: String, @Sendable (CommitOutcome) -> Void)
+        case plan(keepsWeights: Bool, @Sendable (Plan) -> Void)
+    }
+
+    private struct Queue {
+        var jobs: [Job] = []
+        var isStopped = false
+        var hasEnded = false
+    }
+
+    private let queue = Guarded(Queue())
+    private let committer: Guarded<Committer>
+    private let board: StatusBoard
+    private let loops: [Mailbox<ServingLoop>]
+    private let retirement: Retirement
+    private let audit: AuditLog
+    private let log: EventLog
+
+    /// How long the loops may take to say that they have the new snapshot. One that a model holds
+    /// has it in its next turn, whatever is said here.
+    private static let swapNanoseconds: UInt64 = 10_000_000_000
+
+    init(
+        _ committer: sending Committer,
+        board: StatusBoard,
+        loops: [Mailbox<ServingLoop>],
+        retirement: Retirement,
+        audit: AuditLog,
+        log: EventLog
+    ) {
+        self.committer = Guarded(committer)
+        self.board = board
+        self.loops = loops
+        self.retirement = retirement
+        self.audit = audit
+        self.log = log
+    }
+
+    // MARK: For other threads
+
+    /// Asks for a change; `completion` is called on the queue's thread, after every loop serves it.
+    package func commit(
+        _ request: CommitRequest,
+        author: String,
+        _ completion: @escaping @Sendable (CommitOutcome) -> Void = { _ in }
+    ) {
+        let isTaken = post(.commit(request, author: author, completion))
+        if !isTaken { completion(.failed(Self.ending)) }
+    }
+
+    /// Asks for a reload unless one waits already that has not begun to read the files.
+    package func reloadOnce(author: String) {
+        let hasOne = queue.withLock { queue in
+            queue.jobs.contains {
+                if case .commit(.reload(keepsWeights: false), _, _) = $0 { true } else { false }
+            }
+        }
+        if !hasOne { commit(.reload(keepsWeights: false), author: author) }
+    }
+
+    /// Asks what a reload would change.
+    package func plan(
+        keepsWeights: Bool,
+        _ completion: @escaping @Sendable (Plan) -> Void
+    ) {
+        guard !post(.plan(keepsWeights: keepsWeights, completion)) else { return }
+        let errors = Self.ending.errors
+        completion(Plan(revision: nil, changes: [], errors: errors, warnings: []))
+    }
+
+    private static let ending = CommitFailure(
+        errors: ["the host is shutting down; ask again when it has started"]
+    )
+
+    private func post(_ job: Job) -> Bool {
+        let isTaken = queue.withLock { queue in
+            if !queue.isStopped { queue.jobs.append(job) }
+            return !queue.isStopped
+        }
+        queue.notify()
+        return isTaken
+    }
+
+    /// Takes nothing more, and ends the thread once it is done with what it does now.
+    func stop() {
+        let left = queue.withLock { queue in
+            queue.isStopped = true
+            let left = queue.jobs
+            queue.jobs = []
+            return left
+        }
+        queue.notify()
+        for job in left {
+            switch job {
+            case .commit(_, _, let completion): completion(.failed(Self.ending))
+            case .plan(_, let completion):
+                completion(
+                    Plan(revision: nil, changes: [], errors: Self.ending.errors, warnings: [])
+                )
+            }
+        }
+    }
+
+    /// Waits for the end of the thread; what is in memory then, or nil when it has not come back.
+    func takeModels(by moment: UInt64) -> [ServedModel]? {
+        let hasEnded: Bool? = queue.wait(by: moment) { $0.hasEnded ? true : nil }
+        guard hasEnded == true else { return nil }
+        return committer.withLock { $0.shelf.models }
+    }
+
+    // MARK: The thread
+
+    /// Runs on a thread of its own until `stop`.
+    func run() {
+        while true {
+            let expiry = committer.withLock { $0.shelf.nextExpiry } ?? .max
+            let job = queue.wait(by: min(expiry, MonotonicClock.now() + 3_600_000_000_000)) {
+                queue -> Job?? in
+                if queue.isStopped { return .some(.none) }
+                return queue.jobs.isEmpty ? .none : .some(queue.jobs.removeFirst())
+            }
+            switch job {
+            case .some(.some(let job)): run(job)
+            case .some(.none):
+                queue.withLock { $0.hasEnded = true }
+                return queue.notify()
+            case .none: settle()
+            }
+        }
+    }
+
+    private func run(_ job: Job) {
+        switch job {
+        case .plan(let keepsWeights, let completion):
+            completion(aside { $0.plan(keepsWeights: keepsWeights) })
+        case .commit(let request, let author, let completion):
+            let before = board.live.committed.revision.number
+            let outcome = attempt(request, author)
+            switch outcome {
+            case .committed(let committed): swap(committed)
+            case .unchanged: break
+            case .failed(let failure):
+                log.write(
+                    .error,
+                    "commit.failed",
+                    "\(request.name) by \(author): nothing is changed: \(failure)",
+                    ["errors": .number(failure.errors.count)]
+                )
+            }
+            settle()
+            audit.write(request, author: author, before: before, outcome)
+            board.countCommit(request.name, outcome.name)
+            completion(outcome)
+        }
+    }
+
+    private func attempt(_ request: CommitRequest, _ author: String) -> CommitOutcome {
+        let mayCommit: @Sendable () -> Bool = { [queue] in queue.withLock { !$0.isStopped } }
+        let body: @Sendable (Committer) -> CommitOutcome = { committer in
+            do throws(CommitFailure) {
+                let committed = try committer.commit(request, author: author, mayCommit: mayCommit)
+                return committed.isNew ? .committed(committed) : .unchanged(committed)
+            } catch {
+                return .failed(error)
+            }
+        }
+        // What is in memory already is changed at once; reading and loading gives way to the loops.
+        return request.readsFiles ? aside(body) : committer.withLock { body($0) }
+    }
+
+    /// Does something with the committer on a thread that gives way to the loops, as every thread
+    /// does that is begun there.
+    private func aside<R: Sendable>(_ body: @escaping @Sendable (Committer) -> R) -> R {
+        let (committer, result) = (self.committer, Guarded<R?>(nil))
+        let work: @Sendable () -> Void = {
+            let value = committer.withLock { body($0) }
+            result.withLock { $0 = value }
+        }
+        do {
+            let thread = try Thread(name: "prepare", stackBytes: 8 << 20) {
+                CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
+                work()
+            }
+            thread.join()
+        } catch {
+            // No thread to be had: then here.
+            work()
+        }
+        guard let value = result.withLock({ $0 }) else {
+            preconditionFailure("the work was done")
+        }
+        return value
+    }
+
+    /// Lets every loop take the new snapshot, and waits until they have.
+    private func swap(_ committed: Committed) {
+        // The old one is given back here, and not on a loop: with thousands of endpoints that takes
+        // a while.
+        let old = board.live
+        let countdown = Countdown(loops.count)
+        for loop in loops {
+            loop.post {
+                $0.serve(committed.snapshot)
+                countdown.countOne()
+            }
+        }
+        board.publish(committed)
+        let number = committed.revision.number
+        if !countdown.wait(by: MonotonicClock.now() + Self.swapNanoseconds) {
+            log.write(
+                .warning,
+                "commit.loop_busy",
+                "an event loop has not taken revision \(number) yet: a model holds it",
+                ["configRevision": .number(number)]
+            )
+        }
+        log.write(
+            .info,
+            "commit.done",
+            "revision \(number) is live, \(committed.revision.author)",
+            ["configRevision": .number(number), "changes": .number(committed.changes.count)]
+        )
+        withExtendedLifetime(old) {}
+    }
+
+    /// Brings what is kept up to date, and sends away what nobody wants any more.
+    private func settle() {
+        let (retired, shelf) = committer.withLock { $0.settle() }
+        board.publish(shelf)
+        retirement.add(retired, after: board.live.committed.revision.number)
+    }
+}
+
+/// Waits for several threads to have come to a place.
+final class Countdown: Sendable {
+    private let left: Guarded<Int>
+
+    init(_ count: Int) {
+        left = Guarded(count)
+    }
+
+    func countOne() {
+        left.withLock { $0 -= 1 }
+        left.notify()
+    }
+
+    /// Whether all have come by a moment of the monotonic clock.
+    func wait(by moment: UInt64) -> Bool {
+        left.wait(by: moment) { $0 <= 0 ? true : nil } ?? false
+    }
+}

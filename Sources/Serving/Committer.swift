@@ -1,0 +1,557 @@
+// The one way to a new state: plan what is asked for, prepare it (read, resolve, load, warm, build),
+// and only then write the revision down. Everything that is wrong is listed; nothing is changed by
+// an attempt that fails. Who calls swaps the snapshot in afterwards, which cannot fail.
+
+import Bytes
+package import Deployments
+package import Endpoints
+import JSON
+package import Logging
+import Platform
+
+/// All that is wrong with an attempt.
+package struct CommitFailure: Error, Sendable, CustomStringConvertible {
+    /// A sentence, or a compiler-like block, for each error.
+    package let errors: [String]
+
+    package init(errors: [String]) { self.errors = errors }
+
+    /// All of them, one after the other.
+    package var description: String { errors.joined(separator: "\n") }
+}
+
+/// What an admin, a signal or the watch asks for.
+package enum CommitRequest: Sendable {
+    /// What the files say; live weights give way to them unless they are kept.
+    case reload(keepsWeights: Bool)
+    /// Other weights for the splits of an endpoint that are named.
+    case weights(endpoint: String, [(split: String, weight: Weight)])
+    /// The weights of an endpoint as the files have them.
+    case resetWeights(endpoint: String)
+    /// An older revision; nil: the one before the current one.
+    case rollback(to: Int?)
+
+    /// The word that logs and metrics have for it.
+    package var name: String {
+        switch self {
+        case .reload: "reload"
+        case .weights, .resetWeights: "weights"
+        case .rollback: "rollback"
+        }
+    }
+
+    /// Whether it reads the files and may load versions.
+    var readsFiles: Bool { if case .reload = self { true } else { false } }
+}
+
+/// What is live, and how it came to be.
+package struct Committed: Sendable {
+    package let revision: Revision
+    package let snapshot: ServingSnapshot
+    package let configuration: HostConfiguration
+    /// Why the files are not what is served; nil when they are.
+    package let degraded: String?
+    /// What is different from what was live before; nothing when nothing is.
+    package let changes: [StateChange]
+    /// Whether a revision was written.
+    package let isNew: Bool
+
+    /// The same once more, for somebody who has changed nothing.
+    func unchanged() -> Committed {
+        Committed(
+            revision: revision,
+            snapshot: snapshot,
+            configuration: configuration,
+            degraded: degraded,
+            changes: [],
+            isNew: false
+        )
+    }
+
+    /// Every model that it serves, each once.
+    var models: [ServedModel] {
+        var seen: Set<ObjectIdentifier> = []
+        return snapshot.deployments.map(\.model)
+            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+}
+
+/// Makes revisions. Used by one thread at a time.
+package final class Committer {
+    private let files: ConfigurationFiles
+    private let revisions: RevisionStore
+    private let log: EventLog
+    private let revisionsKept: Int
+    let shelf: ModelShelf
+    private var series: SeriesBook
+    /// What is live; nil before the start.
+    private(set) var current: Committed?
+
+    /// A committer.
+    ///
+    /// - Parameters:
+    ///   - endpointsFolder: the folder of endpoint files.
+    ///   - revisions: where revisions are.
+    ///   - store: where versions are.
+    ///   - loader: what makes versions live.
+    ///   - log: where it says what could not be loaded.
+    ///   - limits: how long a version may take for its examples, how long models are kept that are
+    ///     not served any more, and how many revisions are kept.
+    package init(
+        endpointsFolder: String,
+        revisions: RevisionStore,
+        store: DeploymentStore,
+        loader: DeploymentLoader,
+        log: EventLog,
+        configuration: ServerConfiguration
+    ) {
+        files = ConfigurationFiles(endpointsFolder: endpointsFolder, store: store)
+        self.revisions = revisions
+        self.log = log
+        revisionsKept = configuration.revisionsKept
+        series = SeriesBook(loops: configuration.loops)
+        shelf = ModelShelf(
+            store: store,
+            loader: loader,
+            log: log,
+            warmUpNanoseconds: configuration.limits.loadNanoseconds,
+            graceNanoseconds: configuration.graceNanoseconds
+        )
+    }
+
+    // MARK: Starting
+
+    /// The state to start with: the current revision where the files are what it was made from, a
+    /// new one where they differ, and the current one, degraded, where they are broken and
+    /// `isStrict` is not set.
+    package func start(isStrict: Bool) throws -> Committed {
+        let stored = try storedRevision(isStrict: isStrict)
+        let files = files.read()
+        if let stored, !stored.files.isEmpty, stored.files == files.hash {
+            do {
+                return try serve(stored, degraded: nil)
+            } catch {
+                log.write(
+                    .error,
+                    "revision.unservable",
+                    "revision \(stored.number) cannot be served as it was committed, so the files are "
+                        + "taken: \(error)"
+                )
+            }
+        }
+        do throws(CommitFailure) {
+            return try carryOut(
+                Proposal(files, liveWeights: []),
+                before: stored.map { ($0, self.files.configuration(of: $0)) },
+                author: "start by user \(CurrentProcess.user)"
+            )
+        } catch {
+            guard let stored, !isStrict else { throw error }
+            return try startDegraded(stored, error)
+        }
+    }
+
+    private func startDegraded(
+        _ stored: Revision,
+        _ failure: CommitFailure
+    ) throws(CommitFailure) -> Committed {
+        let sentence =
+            "the files are broken, so revision \(stored.number) is served instead:\n\(failure)"
+        do throws(CommitFailure) {
+            let committed = try serve(stored, degraded: sentence)
+            log.write(
+                .error,
+                "start.degraded",
+                sentence,
+                ["configRevision": .number(stored.number)]
+            )
+            return committed
+        } catch {
+            throw CommitFailure(
+                errors: failure.errors
+                    + ["revision \(stored.number) cannot be served either:"] + error.errors
+            )
+        }
+    }
+
+    /// The revision that was committed last. One that cannot be read is told, and the files count.
+    private func storedRevision(isStrict: Bool) throws -> Revision? {
+        do {
+            return try revisions.current()
+        } catch {
+            let sentence = "\(revisions.folder): the current revision cannot be read: \(error)"
+            guard !isStrict else {
+                throw CommitFailure(errors: ["\(sentence); start without --strict to go on"])
+            }
+            log.write(.error, "revision.unreadable", "\(sentence); the files make the next one")
+            return nil
+        }
+    }
+
+    /// Serves a revision as it was committed.
+    private func serve(
+        _ revision: Revision,
+        degraded: String?
+    ) throws(CommitFailure) -> Committed {
+        let proposal = try proposal(of: revision)
+        let prepared = try prepare(proposal)
+        let committed = build(
+            revision,
+            prepared,
+            changes: [],
+            degraded: degraded,
+            isNew: false
+        )
+        current = committed
+        return committed
+    }
+
+    // MARK: Committing
+
+    /// Makes what is asked for the live state, or throws all that is wrong with it.
+    package func commit(
+        _ request: CommitRequest,
+        author: String,
+        mayCommit: () -> Bool = { true }
+    ) throws(CommitFailure) -> Committed {
+        guard let current else { preconditionFailure("a host is started before it is changed") }
+        let before = (current.revision, current.configuration)
+        switch request {
+        case .reload(let keepsWeights):
+            let files = files.read()
+            let kept = keepsWeights ? current.configuration.liveWeights : []
+            let names = Set(files.contents.endpoints.map(\.name))
+            let proposal = Proposal(
+                files,
+                liveWeights: kept.filter { names.contains($0.endpoint) }
+            )
+            return try carryOut(proposal, before: before, author: "reload by \(author)", mayCommit)
+        case .weights(let endpoint, let weights):
+            let proposal = try reweighted(endpoint, current) { old in
+                old.adding(weights, author: author, since: Timestamp.text(.now()))
+            }
+            return try carryOut(proposal, before: before, author: "weights by \(author)", mayCommit)
+        case .resetWeights(let endpoint):
+            let proposal = try reweighted(endpoint, current) { _ in nil }
+            return try carryOut(proposal, before: before, author: "weights by \(author)", mayCommit)
+        case .rollback(let number):
+            let target = try rollbackTarget(number, current.revision.number)
+            var proposal = try proposal(of: target)
+            proposal.files = current.revision.files
+            proposal.rollbackOf = target.rollbackOf ?? target.number
+            return try carryOut(
+                proposal,
+                before: before,
+                author: "rollback to revision \(target.number) by \(author)",
+                mayCommit
+            )
+        }
+    }
+
+    /// The current state with other live weights for one endpoint.
+    private func reweighted(
+        _ name: String,
+        _ current: Committed,
+        _ change: (LiveWeights) -> LiveWeights?
+    ) throws(CommitFailure) -> Proposal {
+        guard current.configuration.endpoints.contains(where: { $0.name == name }) else {
+            let names = current.configuration.endpoints.map(\.name)
+            let guess = Suggestion.nearest(to: name, in: names)
+            throw CommitFailure(errors: [
+                "there is no endpoint '\(name)'" + (guess.map { "; did you mean '\($0)'?" } ?? "")
+            ])
+        }
+        var proposal = Proposal(current)
+        let old =
+            proposal.liveWeights.first { $0.endpoint == name }
+            ?? LiveWeights(endpoint: name, weights: [], author: "", since: "")
+        proposal.liveWeights.removeAll { $0.endpoint == name }
+        if let new = change(old) {
+            proposal.liveWeights.append(new)
+            proposal.liveWeights.sort { $0.endpoint < $1.endpoint }
+        }
+        return proposal
+    }
+
+    private func rollbackTarget(
+        _ wanted: Int?,
+        _ current: Int
+    ) throws(CommitFailure) -> Revision {
+        let numbers = revisions.numbers
+        guard let number = wanted ?? numbers.last(where: { $0 < current }) else {
+            throw CommitFailure(errors: [
+                "there is no revision before revision \(current) in \(revisions.folder)"
+            ])
+        }
+        guard numbers.contains(number) else {
+            let list = Self.shown(numbers)
+            throw CommitFailure(errors: [
+                "there is no revision \(number) in \(revisions.folder); there are \(list)"
+            ])
+        }
+        do {
+            return try revisions.revision(number)
+        } catch {
+            throw CommitFailure(errors: ["revision \(number) cannot be read: \(error)"])
+        }
+    }
+
+    /// `1, 2, 3`, or `1 to 90` where they are many.
+    private static func shown(_ numbers: [Int]) -> String {
+        guard let first = numbers.first, let last = numbers.last, numbers.count > 10 else {
+            return numbers.map(String.init).joined(separator: ", ")
+        }
+        return "\(first) to \(last)"
+    }
+
+    /// A revision as it was committed.
+    private func proposal(of revision: Revision) throws(CommitFailure) -> Proposal {
+        var errors: [String] = []
+        let endpoints = files.endpoints(of: revision, &errors)
+        guard errors.isEmpty else { throw CommitFailure(errors: errors) }
+        return Proposal(revision, endpoints)
+    }
+
+    /// Prepares a proposal, writes its revision down, and makes it the current state; nothing of it
+    /// happens if anything is wrong, and no revision is written for a state that is served already.
+    private func carryOut(
+        _ proposal: Proposal,
+        before: (revision: Revision, configuration: HostConfiguration)?,
+        author: String,
+        _ mayCommit: () -> Bool = { true }
+    ) throws(CommitFailure) -> Committed {
+        let prepared = try prepare(proposal)
+        let next = Revision(
+            number: max(before?.revision.number ?? 0, revisions.highestNumber) + 1,
+            created: Timestamp.text(.now()),
+            author: author,
+            changes: [],
+            endpoints: proposal.texts,
+            versions: prepared.configuration.versions,
+            liveWeights: proposal.liveWeights,
+            files: proposal.files,
+            rollbackOf: proposal.rollbackOf
+        )
+        let otherModels = changedModels(prepared)
+        if let before, before.revision.hasSameState(as: next), otherModels.isEmpty,
+            current?.degraded == nil
+        {
+            return keep(before.revision, prepared)
+        }
+        var changes = StateDifference.changes(
+            from: before?.configuration ?? .empty,
+            to: prepared.configuration
+        )
+        if let before { changes += textChanges(before.revision, next, changes) }
+        changes += otherModels
+        let revision = next.with(changes: changes.map(\.text))
+        let committed = build(revision, prepared, changes: changes, degraded: nil, isNew: true)
+        guard mayCommit() else {
+            throw CommitFailure(errors: ["the host is shutting down; nothing is changed"])
+        }
+        do {
+            try revisions.commit(revision)
+        } catch {
+            throw CommitFailure(errors: [
+                "the revision cannot be written, so nothing is changed: \(error); make room in the "
+                    + "state folder, or let this user write there"
+            ])
+        }
+        revisions.prune(keeping: revisionsKept)
+        current = committed
+        return committed
+    }
+
+    /// What is served already; at a start it is built now.
+    private func keep(_ revision: Revision, _ prepared: PreparedState) -> Committed {
+        if let current { return current.unchanged() }
+        let committed = build(revision, prepared, changes: [], degraded: nil, isNew: false)
+        current = committed
+        return committed
+    }
+
+    /// Endpoints whose files say the same in other words.
+    private func textChanges(
+        _ old: Revision,
+        _ new: Revision,
+        _ changes: [StateChange]
+    ) -> [StateChange] {
+        let known = Dictionary(uniqueKeysWithValues: old.endpoints.map { ($0.name, $0.text) })
+        return new.endpoints.compactMap { endpoint in
+            guard let text = known[endpoint.name], text != endpoint.text,
+                !changes.contains(where: {
+                    $0.json["endpointName"]?.string == endpoint.name
+                })
+            else { return nil }
+            return StateChange(
+                "textChanged",
+                "endpoint \(endpoint.name) says the same in other words",
+                [.init("endpointName", .string(endpoint.name))]
+            )
+        }
+    }
+
+    /// Versions that stay and whose calls run in another way from now on.
+    private func changedModels(_ prepared: PreparedState) -> [StateChange] {
+        guard let current else { return [] }
+        return prepared.models.compactMap { model in
+            let version = model.version
+            let before = current.models.first {
+                $0.version.deployment == version.deployment && $0.version.number == version.number
+            }
+            guard let before, before !== model else { return nil }
+            return StateChange(
+                "executionChanged",
+                "\(version.deployment) version \(version.number) runs with other execution settings",
+                [
+                    .init("branch", .string(version.deployment.branch)),
+                    .init("name", .string(version.deployment.name)),
+                    .init("version", .number("\(version.number)")),
+                ]
+            )
+        }
+    }
+
+    /// Brings the models in memory into line with what is live; returns those that nobody wants any
+    /// more, and what is kept beside what is live.
+    func settle() -> (retired: [ServedModel], ShelfState) {
+        let retired = shelf.serve(current?.models ?? [], at: MonotonicClock.now())
+        var state = ShelfState()
+        state.kept = shelf.kept
+        state.failures = shelf.failuresInOrder
+        state.images = shelf.imageCount
+        return (retired, state)
+    }
+
+    // MARK: Preparing
+
+    /// Resolves and loads what a proposal needs.
+    private func prepare(_ proposal: Proposal) throws(CommitFailure) -> PreparedState {
+        var errors = proposal.errors
+        var resolved: [ResolvedModel] = []
+        if let pins = proposal.pins {
+            resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
+                reference throws(DeploymentError) in try loadPinned(reference, pins)
+            }
+            // What nobody names in an endpoint is not worth refusing a state that has worked.
+            for pin in pins where !resolved.contains(where: { $0.reference == pin.reference }) {
+                do {
+                    resolved.append((pin.reference, try loadPinned(pin.reference, pins)))
+                } catch {
+                    warn(pin.reference, "\(error)")
+                }
+            }
+        } else {
+            resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
+                reference throws(DeploymentError) in try load(reference)
+            }
+            resolved += files.resolveDirect(except: resolved.map(\.reference), &errors, warn) {
+                reference throws(DeploymentError) in try load(reference)
+            }
+        }
+        let configuration = HostConfiguration(
+            endpoints: proposal.endpoints,
+            liveWeights: proposal.liveWeights,
+            versions: resolved.map {
+                Revision.ResolvedVersion(
+                    reference: $0.reference,
+                    number: $0.found.version.number,
+                    pluginHash: $0.found.version.pluginHash
+                )
+            }
+        )
+        var effective: [Endpoint] = []
+        do {
+            effective = try configuration.effectiveEndpoints()
+        } catch {
+            errors.append(error.description)
+        }
+        guard errors.isEmpty else { throw CommitFailure(errors: errors) }
+        return PreparedState(
+            configuration: configuration,
+            endpoints: effective,
+            resolved: resolved
+        )
+    }
+
+    private func warn(_ reference: DeploymentReference, _ problem: String) {
+        let name = "\(reference.branch)/\(reference.name)"
+        log.write(
+            .warning,
+            "version.not_loaded",
+            "'\(reference.version)' of \(name) cannot be called: \(problem)",
+            ["deployment": .text(name)]
+        )
+    }
+
+    /// The very build that a revision was committed with.
+    private func loadPinned(
+        _ reference: DeploymentReference,
+        _ pins: [Revision.ResolvedVersion]
+    ) throws(DeploymentError) -> ServedModel {
+        guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
+            throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
+        }
+        guard let pin = pins.first(where: { $0.reference == reference }) else {
+            throw DeploymentError("the revision does not say which version of \(deployment) it had")
+        }
+        return try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)
+    }
+
+    /// The best version that a reference stands for: the only one, or for `latest` the highest that
+    /// can be loaded; those above it are named in the event log.
+    private func load(_ reference: DeploymentReference) throws(DeploymentError) -> ServedModel {
+        let (deployment, numbers) = try files.store.candidates(reference)
+        guard reference.version == .latest else { return try shelf.model(deployment, numbers[0]) }
+        var reasons: [String] = []
+        for number in numbers {
+            do {
+                return try shelf.model(deployment, number)
+            } catch {
+                reasons.append(error.description)
+                log.write(
+                    .warning,
+                    "version.skipped",
+                    "latest of \(deployment) is not version \(number): \(error)",
+                    ["deployment": .text("\(deployment)"), "version": .number(number)]
+                )
+            }
+        }
+        throw DeploymentError("no version can be loaded: \(reasons.joined(separator: "; "))")
+    }
+
+    private func build(
+        _ revision: Revision,
+        _ prepared: PreparedState,
+        changes: [StateChange],
+        degraded: String?,
+        isNew: Bool
+    ) -> Committed {
+        shelf.forgetFailures { (try? files.store.versions($0)) ?? [] }
+        return Committed(
+            revision: revision,
+            snapshot: prepared.snapshot(
+                revision: revision.number,
+                degraded: degraded,
+                failures: shelf.failuresInOrder,
+                &series
+            ),
+            configuration: prepared.configuration,
+            degraded: degraded,
+            changes: changes,
+            isNew: isNew
+        )
+    }
+
+    // MARK: Planning
+
+    /// What a reload would change now. Nothing is loaded for it.
+    package func plan(keepsWeights: Bool) -> Plan {
+        let failed = Set(shelf.failures.values.map { "\($0.deployment)/\($0.number)" })
+        return files.plan(
+            against: current.map { ($0.revision.number, $0.configuration) },
+            keepsWeights: keepsWeights,
+            failed: failed
+        )
+    }
+}

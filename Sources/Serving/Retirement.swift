@@ -1,0 +1,131 @@
+// The end of models: each is destroyed once no request can reach it any more, one after the other,
+// on a thread that gives way to the loops.
+//
+// Requests that run on a loop are done within its turn; those that wait for a pool are asked for: a
+// loop knows the oldest revision that a request of its is of. When every loop is past the revision
+// that had the model last, nothing new can come to its pool, so the pool is stopped; when its
+// threads have ended, nobody calls the model any more.
+
+import Deployments
+import EventLoop
+import Logging
+import Platform
+import PluginHost
+
+/// Destroys models that are not served any more.
+final class Retirement: Sendable {
+    private struct Item {
+        let model: ServedModel
+        /// The first revision that does not have it.
+        let revision: Int
+        var isStopped = false
+    }
+
+    private struct Queue {
+        var items: [Item] = []
+        var isStopped = false
+        /// Models that were destroyed so far.
+        var done = 0
+    }
+
+    private let queue = Guarded(Queue())
+    private let loops: [Mailbox<ServingLoop>]
+    private let log: EventLog
+
+    /// Pause between two looks, and between two models: another one's memory is given back then.
+    private static let pauseNanoseconds: UInt64 = 20_000_000
+
+    init(loops: [Mailbox<ServingLoop>], log: EventLog) {
+        self.loops = loops
+        self.log = log
+    }
+
+    /// Models that wait for their end.
+    var models: [ServedModel] { queue.withLock { $0.items.map(\.model) } }
+    /// How many came to their end.
+    var destroyed: Int { queue.withLock { $0.done } }
+
+    /// Sends models away that no revision from this one on has.
+    func add(_ models: [ServedModel], after revision: Int) {
+        guard !models.isEmpty else { return }
+        queue.withLock { queue in
+            queue.items += models.map { Item(model: $0, revision: revision) }
+        }
+        queue.notify()
+    }
+
+    /// Ends the thread; what still waits is for the caller to end.
+    func stop() -> [ServedModel] {
+        let left = queue.withLock { queue in
+            queue.isStopped = true
+            let left = queue.items.map(\.model)
+            queue.items = []
+            return left
+        }
+        queue.notify()
+        return left
+    }
+
+    /// Runs on a thread of its own until `stop`.
+    func run() {
+        CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
+        while true {
+            let isStopped: Bool = queue.wait { queue -> Bool? in
+                queue.isStopped ? true : queue.items.isEmpty ? nil : false
+            }
+            if isStopped { return }
+            if let model = nextFree() { destroy(model) }
+            MonotonicClock.sleep(nanoseconds: Self.pauseNanoseconds)
+        }
+    }
+
+    private func destroy(_ model: ServedModel) {
+        model.version.instance.destroy()
+        queue.withLock { $0.done += 1 }
+        let version = model.version
+        log.write(
+            .info,
+            "version.retired",
+            "\(version.deployment) version \(version.number) is not in use any more: destroyed",
+            [
+                "deployment": .text("\(version.deployment)"), "version": .number(version.number),
+            ]
+        )
+    }
+
+    /// Takes a model that nobody calls any more; nil when there is none yet.
+    private func nextFree() -> ServedModel? {
+        guard let oldest = oldestRevisionInUse() else { return nil }
+        let pools = queue.withLock { queue in
+            var pools: [ModelPool] = []
+            for index in queue.items.indices
+            where !queue.items[index].isStopped && queue.items[index].revision <= oldest {
+                queue.items[index].isStopped = true
+                pools.append(queue.items[index].model.pool)
+            }
+            return pools
+        }
+        for pool in pools { pool.stop() }
+        return queue.withLock { queue in
+            let place = queue.items.firstIndex { $0.isStopped && $0.model.pool.hasEnded }
+            return place.map { queue.items.remove(at: $0).model }
+        }
+    }
+
+    /// The oldest revision that a request on a loop is of; nil when a loop does not say: it is in
+    /// the middle of a long call.
+    private func oldestRevisionInUse() -> Int? {
+        let answers = Guarded<[Int]>([])
+        let countdown = Countdown(loops.count)
+        for loop in loops {
+            loop.post { loop in
+                let oldest = loop.oldestRevision
+                answers.withLock { $0.append(oldest) }
+                countdown.countOne()
+            }
+        }
+        let limit = MonotonicClock.now() + 1_000_000_000
+        guard countdown.wait(by: limit) else { return nil }
+        return answers.withLock { $0.min() }
+    }
+}

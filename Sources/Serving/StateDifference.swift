@@ -1,0 +1,305 @@
+// What is different between two states of a host, for people and for tools: what a commit changes,
+// or would.
+
+import Deployments
+package import Endpoints
+package import JSON
+
+/// A state of a host: what is served, or would be.
+package struct HostConfiguration: Sendable {
+    /// As the files say, sorted by name.
+    package var endpoints: [Endpoint]
+    package var liveWeights: [LiveWeights]
+    package var versions: [Revision.ResolvedVersion]
+
+    package init(
+        endpoints: [Endpoint],
+        liveWeights: [LiveWeights],
+        versions: [Revision.ResolvedVersion]
+    ) {
+        self.endpoints = endpoints
+        self.liveWeights = liveWeights
+        self.versions = versions
+    }
+
+    /// The state before anything was committed.
+    package static let empty = HostConfiguration(endpoints: [], liveWeights: [], versions: [])
+
+    /// The endpoints with the weights that count.
+    package func effectiveEndpoints() throws(WeightError) -> [Endpoint] {
+        let live = Dictionary(uniqueKeysWithValues: liveWeights.map { ($0.endpoint, $0) })
+        guard !live.isEmpty else { return endpoints }
+        var effective: [Endpoint] = []
+        for endpoint in endpoints {
+            effective.append(try endpoint.with(live[endpoint.name]?.weights ?? []))
+        }
+        return effective
+    }
+}
+
+/// One thing that is different.
+package struct StateChange: Equatable, Sendable {
+    /// A sentence without its full stop.
+    package let text: String
+    /// The same for machines; `change` says what kind it is.
+    package let json: JSONValue
+
+    init(_ kind: String, _ text: String, _ members: [JSONValue.Member]) {
+        self.text = text
+        json = .object([.init("change", .string(kind))] + members)
+    }
+}
+
+/// Everything that is different between two states, in the order of endpoints and names.
+package enum StateDifference {
+    /// The changes from one state to another.
+    package static func changes(
+        from old: HostConfiguration,
+        to new: HostConfiguration
+    ) -> [StateChange] {
+        // Weights that do not fit were refused before; what is left over shows the files' own.
+        let before = (try? old.effectiveEndpoints()) ?? old.endpoints
+        let after = (try? new.effectiveEndpoints()) ?? new.endpoints
+        var changes: [StateChange] = []
+        let known = Dictionary(uniqueKeysWithValues: before.map { ($0.name, $0) })
+        let wanted = Set(after.map(\.name))
+        for endpoint in after {
+            if let was = known[endpoint.name] {
+                changes += self.changes(from: was, to: endpoint)
+            } else {
+                changes.append(added(endpoint))
+            }
+        }
+        for endpoint in before where !wanted.contains(endpoint.name) {
+            changes.append(
+                StateChange(
+                    "endpointRemoved",
+                    "endpoint \(endpoint.name) is gone",
+                    [.init("endpointName", .string(endpoint.name))]
+                )
+            )
+        }
+        changes += liveWeightChanges(old.liveWeights, new.liveWeights, wanted)
+        changes += versionChanges(old.versions, new.versions)
+        return changes
+    }
+
+    private static func added(_ endpoint: Endpoint) -> StateChange {
+        let splits = endpoint.splits.map { "\($0.name) \($0.weightText)" }
+        return StateChange(
+            "endpointAdded",
+            "endpoint \(endpoint.name) is new: \(splits.joined(separator: ", "))",
+            [
+                .init("endpointName", .string(endpoint.name)),
+                .init("weights", .object(endpoint.splits.map(weightMember))),
+            ]
+        )
+    }
+
+    private static func weightMember(_ split: Split) -> JSONValue.Member {
+        .init(split.name, .number(split.weightText))
+    }
+
+    // MARK: One endpoint
+
+    private static func changes(from old: Endpoint, to new: Endpoint) -> [StateChange] {
+        guard old != new else { return [] }
+        var changes: [StateChange] = []
+        let (before, after) = (old.shares, new.shares)
+        let name = JSONValue.Member("endpointName", .string(new.name))
+        for split in new.splits {
+            let place: [JSONValue.Member] = [name, .init("backendName", .string(split.name))]
+            let here = "endpoint \(new.name): split \(split.name)"
+            guard let was = old.splits.first(where: { $0.name == split.name }) else {
+                changes.append(
+                    StateChange(
+                        "splitAdded",
+                        "\(here) is new: weight \(split.weightText), \(text(split.backend))",
+                        place + [
+                            .init("weight", .number(split.weightText)),
+                            .init("backend", .string(text(split.backend))),
+                        ]
+                    )
+                )
+                continue
+            }
+            if was.weightText != split.weightText {
+                let shares =
+                    "\(Share.text(before[split.name] ?? 0)) → \(Share.text(after[split.name] ?? 0))"
+                changes.append(
+                    StateChange(
+                        "weightChanged",
+                        "\(here): weight \(was.weightText) → \(split.weightText) (\(shares))",
+                        place + fromTo(.number(was.weightText), .number(split.weightText))
+                    )
+                )
+            }
+            if was.backend != split.backend {
+                let (from, to) = (text(was.backend), text(split.backend))
+                changes.append(
+                    StateChange(
+                        "backendChanged",
+                        "\(here): \(from) → \(to)",
+                        place + fromTo(.string(from), .string(to))
+                    )
+                )
+            }
+        }
+        for split in old.splits where !new.splits.contains(where: { $0.name == split.name }) {
+            changes.append(
+                StateChange(
+                    "splitRemoved",
+                    "endpoint \(new.name): split \(split.name) is gone",
+                    [name, .init("backendName", .string(split.name))]
+                )
+            )
+        }
+        return changes + experimentChanges(from: old, to: new)
+    }
+
+    private static func experimentChanges(from old: Endpoint, to new: Endpoint) -> [StateChange] {
+        var changes: [StateChange] = []
+        let name = JSONValue.Member("endpointName", .string(new.name))
+        if old.experiment != new.experiment {
+            let (from, to) = (text(old.experiment), text(new.experiment))
+            changes.append(
+                StateChange(
+                    "experimentChanged",
+                    "endpoint \(new.name): \(from) → \(to)",
+                    [name] + fromTo(.string(from), .string(to))
+                )
+            )
+        }
+        if old.service != new.service {
+            changes.append(
+                StateChange(
+                    "serviceChanged",
+                    "endpoint \(new.name): service \(old.service) → \(new.service)",
+                    [name] + fromTo(.string(old.service), .string(new.service))
+                )
+            )
+        }
+        if let moved = old.movedSubjects(to: new), moved > 0 {
+            changes.append(
+                StateChange(
+                    "subjectsMoved",
+                    "endpoint \(new.name): \(Share.text(moved)) of subjects get another split",
+                    [name, .init("fraction", .number("\(moved)"))]
+                )
+            )
+        }
+        return changes
+    }
+
+    private static func fromTo(_ from: JSONValue, _ to: JSONValue) -> [JSONValue.Member] {
+        [.init("from", from), .init("to", to)]
+    }
+
+    private static func text(_ backend: Backend) -> String {
+        switch backend {
+        case .value(let value):
+            value.utf8.count > 60 ? "value \(value.prefix(60))…" : "value \(value)"
+        case .deployment(let reference):
+            "\(reference.branch)/\(reference.name) \(reference.version)"
+        }
+    }
+
+    private static func text(_ experiment: Experiment?) -> String {
+        guard let experiment else { return "a coin" }
+        switch experiment.subjectKey {
+        case .member(let name): return "experiment \(experiment.id) by \(name)"
+        case .argument(let position): return "experiment \(experiment.id) by argument \(position)"
+        }
+    }
+
+    // MARK: Live weights and versions
+
+    private static func liveWeightChanges(
+        _ old: [LiveWeights],
+        _ new: [LiveWeights],
+        _ endpoints: Set<String>
+    ) -> [StateChange] {
+        old.compactMap { was in
+            guard endpoints.contains(was.endpoint),
+                !new.contains(where: { $0.endpoint == was.endpoint })
+            else { return nil }
+            return StateChange(
+                "liveWeightsDropped",
+                "endpoint \(was.endpoint): the live weights (\(was.text)) that \(was.author) set at "
+                    + "\(was.since) give way to the file's",
+                [.init("endpointName", .string(was.endpoint)), .init("liveWeights", was.json)]
+            )
+        }
+    }
+
+    private static func versionChanges(
+        _ old: [Revision.ResolvedVersion],
+        _ new: [Revision.ResolvedVersion]
+    ) -> [StateChange] {
+        var changes: [StateChange] = []
+        let before = Dictionary(uniqueKeysWithValues: old.map { ($0.reference, $0) })
+        let after = Dictionary(uniqueKeysWithValues: new.map { ($0.reference, $0) })
+        for version in new where before[version.reference]?.number != version.number {
+            changes.append(moved(version.reference, before[version.reference], version))
+        }
+        for version in old where after[version.reference] == nil {
+            changes.append(moved(version.reference, version, nil))
+        }
+        func isIn(_ list: [Revision.ResolvedVersion]) -> Set<String> { Set(list.map(\.build)) }
+        let (loaded, wanted) = (isIn(old), isIn(new))
+        for version in Revision.ResolvedVersion.distinct(new) where !loaded.contains(version.build)
+        {
+            changes.append(instance("load", "loads", version))
+        }
+        for version in Revision.ResolvedVersion.distinct(old) where !wanted.contains(version.build)
+        {
+            changes.append(instance("retire", "retires", version))
+        }
+        return changes
+    }
+
+    private static func moved(
+        _ reference: DeploymentReference,
+        _ old: Revision.ResolvedVersion?,
+        _ new: Revision.ResolvedVersion?
+    ) -> StateChange {
+        let name = "\(reference.branch)/\(reference.name) \(reference.version)"
+        let was = old.map { "was \($0.number)" }
+        var members: [JSONValue.Member] = [
+            .init("branch", .string(reference.branch)), .init("name", .string(reference.name)),
+            .init("reference", .string("\(reference.version)")),
+        ]
+        if let old { members.append(.init("from", .number("\(old.number)"))) }
+        if let new { members.append(.init("to", .number("\(new.number)"))) }
+        let text =
+            new.map { "\(name) is version \($0.number)\(was.map { ", \($0)" } ?? "")" }
+            ?? "\(name) is not named any more, \(was ?? "")"
+        return StateChange("versionChanged", text, members)
+    }
+
+    private static func instance(
+        _ kind: String,
+        _ verb: String,
+        _ version: Revision.ResolvedVersion
+    ) -> StateChange {
+        let reference = version.reference
+        return StateChange(
+            kind,
+            "\(verb) \(reference.branch)/\(reference.name) version \(version.number)",
+            [
+                .init("branch", .string(reference.branch)), .init("name", .string(reference.name)),
+                .init("version", .number("\(version.number)")),
+                .init("sha256", .string(version.pluginHash)),
+            ]
+        )
+    }
+}
+
+/// Shares, for people.
+package enum Share {
+    /// `25.0 %`
+    package static func text(_ share: Double) -> String {
+        let tenths = Int((share * 1000).rounded())
+        return "\(tenths / 10).\(tenths % 10) %"
+    }
+}
