@@ -120,12 +120,13 @@ extension DeploymentStore {
         of deployment: DeploymentName,
         to number: Int
     ) throws(DeploymentError) -> Int? {
-        let numbers = try storedVersions(deployment)
-        guard !numbers.isEmpty else { throw missing(deployment) }
-        try require(number, of: deployment, among: numbers)
-        _ = try manifest(deployment, number)
-        return try change(deployment) { aliases throws(DeploymentError) in
-            aliases.updateValue(number, forKey: alias)
+        try change(deployment) { aliases throws(DeploymentError) in
+            // Looked at under the lock, so that the version cannot be removed meanwhile.
+            let numbers = try storedVersions(deployment)
+            guard !numbers.isEmpty else { throw missing(deployment) }
+            try require(number, of: deployment, among: numbers)
+            _ = try manifest(deployment, number)
+            return aliases.updateValue(number, forKey: alias)
         }
     }
 
@@ -134,8 +135,7 @@ extension DeploymentStore {
         _ alias: String,
         of deployment: DeploymentName
     ) throws(DeploymentError) -> Int {
-        guard try !storedVersions(deployment).isEmpty else { throw missing(deployment) }
-        return try change(deployment) { aliases throws(DeploymentError) in
+        try change(deployment) { aliases throws(DeploymentError) in
             guard let number = aliases.removeValue(forKey: alias) else {
                 let known = aliases.keys.sorted().joined(separator: ", ")
                 throw DeploymentError(
@@ -152,20 +152,14 @@ extension DeploymentStore {
         _ deployment: DeploymentName,
         _ body: (inout [String: Int]) throws(DeploymentError) -> R
     ) throws(DeploymentError) -> R {
-        do {
-            let lock = try File.open(folder(deployment), access: .read)
-            try File.waitForLock(lock)
+        guard hasFolder(deployment) else { throw missing(deployment) }
+        return try whileLocked(deployment, "changing the aliases of") {
             let old = try file(deployment)
             var aliases = old.aliases
             let result = try body(&aliases)
             let text = DeploymentFile(aliases: aliases, execution: old.execution).text
             try File.writeAtomically(path(deployment), Array(text.utf8))
-            _ = consume lock
             return result
-        } catch let error as DeploymentError {
-            throw error
-        } catch {
-            throw DeploymentError("\(error)")
         }
     }
 }

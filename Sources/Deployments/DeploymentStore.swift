@@ -2,7 +2,7 @@
 //
 // A version is published by one rename of a complete, synchronised folder, so it is there whole or
 // not at all; the store gives it its number; and it never changes. Two deploys at once get two
-// numbers, since a rename onto a folder that is there fails.
+// numbers, since each takes its own under the deployment's lock.
 
 import Bytes
 import Digest
@@ -100,7 +100,8 @@ package struct DeploymentStore: Sendable {
         (try? File.facts(path, followingLinks: false).kind) == .directory
     }
 
-    private static let numbers = 1..<1_000_000_000
+    /// Numbers that a version may have.
+    static let numbers = 1..<1_000_000_000
 
     /// The numbers of a deployment's versions, ascending.
     package func versions(_ deployment: DeploymentName) throws(SystemError) -> [Int] {
@@ -223,9 +224,11 @@ package struct DeploymentStore: Sendable {
         {
             return Published(version: newest, isNew: false, pluginHash: old.pluginHash)
         }
-        try runProbe(request, staging, (newest ?? 0) + 1, probe)
+        try runProbe(request, staging, nextNumber(request.deployment), probe)
         try Directory.createAll(folder(request.deployment))
-        return try number(request, staging, files, tag, after: newest ?? 0)
+        return try whileLocked(request.deployment, "deploying") {
+            try number(request, staging, files, tag)
+        }
     }
 
     private func runProbe(
@@ -256,55 +259,38 @@ package struct DeploymentStore: Sendable {
         }
     }
 
-    /// Writes the manifest and renames the staged folder to the first free number.
+    /// Writes the manifest and renames the staged folder to the next number. Needs the lock.
     private func number(
         _ request: DeployRequest,
         _ staging: String,
         _ files: [Manifest.File],
-        _ tag: PluginTag,
-        after newest: Int
+        _ tag: PluginTag
     ) throws -> Published {
-        let path = "\(staging)/manifest.yaml"
-        for version in newest + 1...newest + 1000 where Self.numbers.contains(version) {
-            let manifest = Manifest(
-                branch: request.deployment.branch,
-                name: request.deployment.name,
-                version: version,
-                created: Timestamp.text(.now()),
-                abi: "\(tag.major).\(tag.minor)",
-                build: tag.build,
-                settings: request.settings,
-                examples: request.examples,
-                files: files
+        let version = try nextNumber(request.deployment)
+        let manifest = Manifest(
+            branch: request.deployment.branch,
+            name: request.deployment.name,
+            version: version,
+            created: Timestamp.text(.now()),
+            abi: "\(tag.major).\(tag.minor)",
+            build: tag.build,
+            settings: request.settings,
+            examples: request.examples,
+            files: files
+        )
+        let text = Array(manifest.text.utf8)
+        guard text.count <= YAMLParser.bytesMaximum else {
+            throw DeploymentError(
+                "deploying \(request.deployment): its manifest would have \(text.count) bytes; "
+                    + "at most \(YAMLParser.bytesMaximum) are read; move large settings to a "
+                    + "resource, and many small resources into one file"
             )
-            let text = Array(manifest.text.utf8)
-            guard text.count <= YAMLParser.bytesMaximum else {
-                throw DeploymentError(
-                    "deploying \(request.deployment): its manifest would have \(text.count) bytes; "
-                        + "at most \(YAMLParser.bytesMaximum) are read; move large settings to a "
-                        + "resource, and many small resources into one file"
-                )
-            }
-            try? File.remove(path)
-            try File.writeNew(path, text, mode: 0o444)
-            try Directory.synchronize(staging)
-            let target = folder(request.deployment, version)
-            guard try Self.claim(target, by: staging) else { continue }
-            try Directory.synchronize(folder(request.deployment))
-            return Published(version: version, isNew: true, pluginHash: manifest.pluginHash)
         }
-        throw DeploymentError("deploying \(request.deployment): no free version number")
-    }
-
-    /// Renames a folder to a name that must be free; false when it is not.
-    private static func claim(_ target: String, by staging: String) throws(SystemError) -> Bool {
-        do {
-            try File.rename(staging, to: target)
-            return true
-        } catch {
-            if error.isAlreadyThere { return false }
-            throw error
-        }
+        try File.writeNew("\(staging)/manifest.yaml", text, mode: 0o444)
+        try Directory.synchronize(staging)
+        try File.rename(staging, to: folder(request.deployment, version))
+        try Directory.synchronize(folder(request.deployment))
+        return Published(version: version, isNew: true, pluginHash: manifest.pluginHash)
     }
 
     private func store(

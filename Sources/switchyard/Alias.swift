@@ -74,9 +74,7 @@ extension Command {
                 "'\(alias)' is no alias; an alias is a name that is not all digits and not 'latest'"
             )
         }
-        guard case .number(let number) = VersionReference(version) else {
-            throw UsageError("'\(version)' is no version; wanted a number from 1 on")
-        }
+        let number = try versionNumber(version)
         let before = try store.setAlias(alias, of: deployment, to: number)
         let was =
             before == nil ? "new" : before == number ? "as before" : "it was version \(before ?? 0)"
