@@ -38,6 +38,13 @@ let floors: [(name: String, imports: [String])] = [
             "Platform", "PluginHost", "Surfaces",
         ]
     ),
+    (
+        "Admin",
+        [
+            "Bytes", "Deployments", "Digest", "Endpoints", "EventLoop", "HTTP", "JSON", "Logging",
+            "Platform", "PluginHost", "Serving", "Surfaces",
+        ]
+    ),
     ("ModelPlugin", ["Bytes", "CModelABI", "CModelTag", "JSON"]),
 ]
 
@@ -63,8 +70,8 @@ targets += [
     .executableTarget(
         name: "switchyard",
         dependencies: [
-            "Bytes", "Deployments", "Endpoints", "EventLoop", "JSON", "Logging", "Platform",
-            "PluginHost", "Serving",
+            "Admin", "Bytes", "Deployments", "Endpoints", "EventLoop", "JSON", "Logging",
+            "Platform", "PluginHost", "Serving",
         ],
         swiftSettings: swiftSettings,
         // Only the used parts of Swift's runtime: two thirds of the memory.

@@ -171,3 +171,10 @@ bool clinux_parse_double(const char *text, size_t length, double *number) {
 }
 
 double clinux_log(double x) { return log(x); }
+
+int64_t clinux_peer_user(int socket) {
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
+    return peer.uid;
+}

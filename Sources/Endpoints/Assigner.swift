@@ -53,6 +53,9 @@ package struct Assigner: Sendable {
     /// The one split with a weight above 0, if there is only one.
     package let only: Int?
 
+    /// Whether the split at this index has a weight above 0.
+    package func getsTraffic(_ index: Int) -> Bool { arms.contains { $0.split == index } }
+
     /// Prepares the choice for an endpoint's splits, sorted by name.
     /// Without an experiment there is only the coin.
     package init(experiment: String?, splits: [Split], engine: SHA256.Engine = .best) {

@@ -1,6 +1,6 @@
 /// The methods that some route has; every other one is `other`.
 package enum Method: UInt8, Sendable {
-    case get, head, post, other
+    case get, head, post, put, delete, other
 }
 
 /// How long a request's body is.

@@ -374,6 +374,8 @@ private struct HeadReader {
         if matches(text, range, "post") { return .post }
         if matches(text, range, "get") { return .get }
         if matches(text, range, "head") { return .head }
+        if matches(text, range, "put") { return .put }
+        if matches(text, range, "delete") { return .delete }
         return .other
     }
 

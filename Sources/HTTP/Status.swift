@@ -3,12 +3,16 @@ package enum Status: Int, Sendable {
     case `continue` = 100
     case ok = 200
     case badRequest = 400
+    case unauthorized = 401
+    case forbidden = 403
     case notFound = 404
     case methodNotAllowed = 405
     case requestTimeout = 408
+    case conflict = 409
     case contentTooLarge = 413
     case uriTooLong = 414
     case expectationFailed = 417
+    case unprocessableContent = 422
     case headerFieldsTooLarge = 431
     case internalServerError = 500
     case notImplemented = 501
@@ -22,9 +26,13 @@ package enum Status: Int, Sendable {
         case .continue: "Continue"
         case .ok: "OK"
         case .badRequest: "Bad Request"
+        case .unauthorized: "Unauthorized"
+        case .forbidden: "Forbidden"
         case .notFound: "Not Found"
         case .methodNotAllowed: "Method Not Allowed"
         case .requestTimeout: "Request Timeout"
+        case .conflict: "Conflict"
+        case .unprocessableContent: "Unprocessable Content"
         case .contentTooLarge: "Content Too Large"
         case .uriTooLong: "URI Too Long"
         case .expectationFailed: "Expectation Failed"

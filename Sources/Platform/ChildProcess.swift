@@ -172,6 +172,26 @@ package enum CurrentProcess {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// What this process has used and holds. Reads `/proc/self`.
+    package static func usage() -> ProcessUsage {
+        var used = rusage()
+        unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &used)
+        func nanoseconds(_ time: timeval) -> UInt64 {
+            UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_usec) * 1000
+        }
+        let pages = (try? File.readStream("/proc/self/statm")) ?? []
+        let words = String(decoding: pages, as: UTF8.self).split(separator: " ")
+        var limit = rlimit()
+        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return ProcessUsage(
+            cpuNanoseconds: nanoseconds(used.ru_utime) + nanoseconds(used.ru_stime),
+            residentBytes: words.count > 1 ? (Int(words[1]) ?? 0) * sysconf(CInt(_SC_PAGESIZE)) : 0,
+            descriptors: (try? Directory.names(in: "/proc/self/fd").count - 1) ?? 0,
+            descriptorsMaximum: Int(clamping: limit.rlim_cur),
+            threads: (try? Directory.names(in: "/proc/self/task").count) ?? 0
+        )
+    }
+
     /// The user id that this process runs as.
     package static var user: UInt32 { geteuid() }
 
@@ -179,6 +199,15 @@ package enum CurrentProcess {
     package static func exitNow(_ status: CInt) -> Never {
         _exit(status)
     }
+}
+
+/// What a process has used and holds.
+package struct ProcessUsage: Sendable {
+    package let cpuNanoseconds: UInt64
+    package let residentBytes: Int
+    package let descriptors: Int
+    package let descriptorsMaximum: Int
+    package let threads: Int
 }
 
 /// The process's standard streams, written without buffering.

@@ -118,6 +118,11 @@ package enum File {
         }
     }
 
+    /// Reads a file that does not know its size, such as those of `/proc`.
+    package static func readStream(_ path: String) throws(SystemError) -> [UInt8] {
+        try read(path, limit: 1 << 20, from: 0)
+    }
+
     /// Reads what a file holds from an offset on, at most `limit` bytes.
     package static func read(
         _ path: String,

@@ -140,6 +140,11 @@ package enum Socket {
         }
     }
 
+    /// The user that the other end of a Unix socket ran as when it connected; nil: nobody says.
+    package static func peerUser(of socket: borrowing FileDescriptor) -> UInt32? {
+        UInt32(exactly: clinux_peer_user(socket.number))
+    }
+
     /// A blocking connection to an address; for commands and tests.
     package static func connect(to address: SocketAddress) throws(SystemError) -> FileDescriptor {
         let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)

@@ -42,9 +42,11 @@ package final class ModelInstance: @unchecked Sendable {
         let frame = CallFrame()
         var writer = unsafe frame.makeWriter()
         let made = unsafe withExtendedLifetime((frame, source)) {
-            unsafe Self.create(plugin, name, version, settings, resources, source, &writer)
+            unsafe plugin.inTurn(nanoseconds: .max) {
+                unsafe Self.create(plugin, name, version, settings, resources, source, &writer)
+            }
         }
-        guard let made = unsafe made else {
+        guard let made = unsafe made ?? nil else {
             let reason = frame.message.isEmpty ? "no reason" : "the reason '\(frame.message)'"
             throw PluginError(
                 file: plugin.path,
@@ -88,12 +90,36 @@ package final class ModelInstance: @unchecked Sendable {
     }
 
     /// Ends the instance: runs the plugin's `destroy`, once. No call may be running or follow.
-    package func destroy() {
+    ///
+    /// False: another function of the plugin, which may not run at the same time, has not come back
+    /// for a second; then nothing was done.
+    @discardableResult
+    package func destroy() -> Bool {
         let isFirst = destroyed.withLock { done in
             defer { done = true }
             return !done
         }
-        if isFirst { unsafe plugin.table.destroy?(instance) }
+        guard isFirst else { return true }
+        let end: Void? = plugin.inTurn(nanoseconds: 1_000_000_000) {
+            unsafe plugin.table.destroy?(instance)
+        }
+        if end == nil { destroyed.withLock { $0 = false } }
+        return end != nil
+    }
+
+    /// Whether the plugin can say how an instance is.
+    package var knowsItsHealth: Bool { unsafe plugin.table.health != nil }
+
+    /// Asks the instance whether it can answer: why not, or nil when it can, or when another
+    /// function of its plugin is running, which may not run at the same time.
+    package func askHealth() -> String? {
+        plugin.inTurn(nanoseconds: 0) {
+            let frame = CallFrame()
+            var writer = unsafe frame.makeWriter()
+            let code = unsafe plugin.table.health?(instance, &writer) ?? MODEL_OK
+            guard code != MODEL_OK else { return nil }
+            return frame.message.isEmpty ? "the model gives no reason" : frame.message
+        } ?? nil
     }
 
     /// Scores one row.

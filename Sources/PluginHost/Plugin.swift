@@ -2,6 +2,7 @@
 
 import CModelABI
 import Platform
+import Synchronization
 
 /// A shared library that has passed the handshake. It stays in the process for good.
 ///
@@ -18,6 +19,26 @@ package final class Plugin: @unchecked Sendable {
     package let description: [UInt8]
     let table: model_plugin
     private let library: SharedLibrary
+    private let isInTurn = Atomic<Bool>(false)
+
+    // MARK: Turns
+
+    /// Whether one of the functions is running that the contract calls one at a time.
+    package var isBusy: Bool { isInTurn.load(ordering: .relaxed) }
+
+    /// Runs one of those functions once no other one of this plugin runs; nil: one has not come back
+    /// within the time.
+    func inTurn<R>(nanoseconds: UInt64, _ body: () throws -> R) rethrows -> R? {
+        let limit = MonotonicClock.now() + min(nanoseconds, 1 << 62)
+        while isInTurn.exchange(true, ordering: .acquiring) {
+            guard MonotonicClock.now() < limit else { return nil }
+            MonotonicClock.sleep(nanoseconds: 500_000)
+        }
+        defer { isInTurn.store(false, ordering: .releasing) }
+        return try body()
+    }
+
+    // MARK: Opening
 
     /// Bytes that a table must cover: up to and including `destroy`, the last required function.
     private static let tableBytesMinimum = 64

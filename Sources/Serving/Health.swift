@@ -1,42 +1,32 @@
-// The two questions that a load balancer asks, and the answers with their reasons.
+// The questions that a load balancer asks of a loop. Whoever reads an answer was answered by a loop
+// that turns, which is what "live" means.
 
 import Bytes
 import JSON
+import Surfaces
 
-enum Health {
-    /// Writes the body of a health answer; returns whether it is good news.
-    static func write(
-        isLive: Bool,
-        _ state: HostState,
-        _ snapshot: ServingSnapshot,
-        to body: inout ByteBuffer
-    ) -> Bool {
+extension ServingLoop {
+    /// Writes the body of the answer to a question about the host; returns whether it is good news.
+    func writeHealth(isLive: Bool) -> Bool {
         if isLive {
-            // Whoever reads this was answered by a loop that turns.
             body.append(literal: "{\"live\":true}")
             return true
         }
-        var reasons: [String] = []
-        var isReady = true
-        if state.isDraining {
-            reasons.append("the host is shutting down")
-            isReady = false
+        return write(Readiness.host(state, snapshot))
+    }
+
+    /// Writes the body of the answer to a question about an endpoint or a version.
+    func writeHealth(of target: PreparedTarget) -> Bool {
+        switch target {
+        case .endpoint(let endpoint): return write(Readiness.endpoint(endpoint))
+        case .deployment(let split):
+            guard case .model(let model) = split.backend else { return write(Readiness()) }
+            return write(Readiness.version(model))
         }
-        if snapshot.endpoints.isEmpty, snapshot.deployments.isEmpty {
-            reasons.append("there is no endpoint and no deployment")
-            isReady = false
-        }
-        if let degraded = snapshot.degraded { reasons.append("degraded: \(degraded)") }
-        if state.isLogFailing { reasons.append("the request log cannot be written") }
-        if state.recordsLost > 0 {
-            reasons.append("\(state.recordsLost) records of the request log were lost")
-        }
-        let value = JSONValue.object([
-            .init("ready", .boolean(isReady)),
-            .init("configRevision", .number(String(snapshot.revision))),
-            .init("reasons", .array(reasons.map { .string($0) })),
-        ])
-        body.append(value.text)
-        return isReady
+    }
+
+    private func write(_ readiness: Readiness) -> Bool {
+        body.append(readiness.json.text)
+        return readiness.isReady
     }
 }

@@ -26,6 +26,21 @@ package final class HostState: Sendable {
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
     func beginDraining() { draining.store(true, ordering: .relaxed) }
 
+    private let openConnections = Atomic<Int>(0)
+    private let acceptedConnections = Atomic<UInt64>(0)
+    /// Connections of clients at the moment, and how many there ever were.
+    package var connections: (open: Int, accepted: UInt64) {
+        (
+            openConnections.load(ordering: .relaxed),
+            acceptedConnections.load(ordering: .relaxed)
+        )
+    }
+    func countOpened() {
+        openConnections.wrappingAdd(1, ordering: .relaxed)
+        acceptedConnections.wrappingAdd(1, ordering: .relaxed)
+    }
+    func countClosed() { openConnections.wrappingSubtract(1, ordering: .relaxed) }
+
     private let spilledBytes = Atomic<Int>(0)
     /// Whether further requests may be larger than a slot.
     var hasRoomForSpills: Bool {

@@ -8,6 +8,18 @@ import Deployments
 import Platform
 import PluginHost
 
+/// What a pool does at a moment.
+package struct PoolLoad: Equatable, Sendable {
+    /// Requests that wait for a thread.
+    package let waiting: Int
+    /// Threads that ask the model.
+    package let working: Int
+    /// Threads that were started.
+    package let threads: Int
+    /// Requests that found no place in the queue.
+    package let refused: UInt64
+}
+
 /// A model's pool. Its threads start with the first request.
 package final class ModelPool: Sendable {
     private struct Queue {
@@ -22,6 +34,8 @@ package final class ModelPool: Sendable {
         var running = 0
         var isStarted = false
         var isStopped = false
+        /// Jobs that found no place.
+        var refused: UInt64 = 0
 
         mutating func append(_ job: PoolJob) {
             jobs.append(job)
@@ -93,12 +107,24 @@ package final class ModelPool: Sendable {
             }
             // Threads that are idle take theirs at once: those do not wait.
             let hasPlace = queue.count < limit + queue.idle && !queue.isStopped
-            if hasPlace { queue.append(job) }
+            if hasPlace { queue.append(job) } else { queue.refused += 1 }
             return (hasPlace, isFirst)
         }
         if isFirst { try start(threads) }
         if isTaken { queue.notifyOne() }
         return isTaken
+    }
+
+    /// How much there is to do.
+    package var load: PoolLoad {
+        queue.withLock { queue in
+            PoolLoad(
+                waiting: queue.count,
+                working: queue.running - queue.idle,
+                threads: queue.running,
+                refused: queue.refused
+            )
+        }
     }
 
     /// Takes a job out of the queue, if it still waits: its place is free at once. Whether it did.

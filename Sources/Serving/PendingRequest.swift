@@ -1,11 +1,11 @@
 // What is known of the request at the front of a connection's input, while it arrives.
 
-import HTTP
+package import HTTP
 
 /// The request that is being received.
-struct PendingRequest {
+package struct PendingRequest {
     /// What the input holds.
-    enum Step {
+    package enum Step {
         case nothing
         /// An empty line behind a request, which RFC 9112 2.2 says to ignore.
         case emptyLine
@@ -19,20 +19,20 @@ struct PendingRequest {
     private let allowsEmptyLine: Bool
     private var parser = RequestParser()
     /// The head, once it is complete.
-    private(set) var head: RequestHead?
+    package private(set) var head: RequestHead?
     private var chunks: ChunkedBody?
     private var hasSentContinue = false
 
     /// The body without its framing, if it came in chunks.
-    var chunkedContents: [UInt8]? { chunks?.contents }
+    package var chunkedContents: [UInt8]? { chunks?.contents }
 
     /// A request that nothing is known of; `allowsEmptyLine` is for the first behind another one.
-    init(allowsEmptyLine: Bool = true) {
+    package init(allowsEmptyLine: Bool = true) {
         self.allowsEmptyLine = allowsEmptyLine
     }
 
     /// Looks at the input, which begins where it began before.
-    mutating func examine(_ text: Span<UInt8>, _ limits: HTTPLimits) -> Step {
+    package mutating func examine(_ text: Span<UInt8>, _ limits: HTTPLimits) -> Step {
         do throws(HTTPFault) {
             if head == nil {
                 guard !text.isEmpty else { return .nothing }

@@ -80,9 +80,9 @@ final class Retirement: Sendable {
     }
 
     private func destroy(_ model: ServedModel) {
-        model.version.instance.destroy()
-        queue.withLock { $0.done += 1 }
         let version = model.version
+        guard version.instance.destroy() else { return add([model], after: 0) }
+        queue.withLock { $0.done += 1 }
         log.write(
             .info,
             "version.retired",
@@ -107,7 +107,10 @@ final class Retirement: Sendable {
         }
         for pool in pools { pool.stop() }
         return queue.withLock { queue in
-            let place = queue.items.firstIndex { $0.isStopped && $0.model.pool.hasEnded }
+            let place = queue.items.firstIndex { item in
+                item.isStopped && item.model.pool.hasEnded && !item.model.retireFromHealth()
+                    && !item.model.version.instance.plugin.isBusy
+            }
             return place.map { queue.items.remove(at: $0).model }
         }
     }

@@ -12,6 +12,7 @@ import Endpoints
 import JSON
 package import Logging
 import Platform
+import PluginHost
 import Synchronization
 
 /// A model, ready to be asked.
@@ -26,6 +27,14 @@ package final class ServedModel: Sendable {
     private let lastSlow = Atomic<UInt64>(0)
     private let staysInline: Bool
     private let log: EventLog
+    /// What the model says of its own health.
+    private let health = Guarded(HealthState())
+
+    private struct HealthState {
+        var ailment: String?
+        var isAsked = false
+        var isRetired = false
+    }
 
     /// A call that takes longer does not belong on a loop.
     package static let inlineNanoseconds: UInt64 = 1_000_000
@@ -105,6 +114,42 @@ package final class ServedModel: Sendable {
                     "microseconds": .number(Int(clamping: nanoseconds / 1000)),
                 ]
             )
+        }
+    }
+
+    /// Why the model cannot answer, in its own words; nil while it can, as far as it was asked.
+    package var ailment: String? { health.withLock { $0.ailment } }
+
+    /// Asks the model how it is, on a thread of its own; whoever gives no answer in time is ill
+    /// until the answer comes.
+    func askHealth(nanoseconds: UInt64) {
+        guard version.instance.knowsItsHealth else { return }
+        let mayAsk = health.withLock { state in
+            guard !state.isAsked, !state.isRetired else { return false }
+            state.isAsked = true
+            return true
+        }
+        guard mayAsk else { return }
+        let isInTime = try? BoundedTask.run(name: "health", nanoseconds: nanoseconds) {
+            let ailment = self.version.instance.askHealth()
+            self.health.withLock { state in
+                state.isAsked = false
+                state.ailment = ailment
+            }
+            return true
+        }
+        guard isInTime != true else { return }
+        health.withLock { state in
+            guard state.isAsked else { return }
+            state.ailment = "no answer to health() within \(nanoseconds / 1_000_000) ms"
+        }
+    }
+
+    /// Lets nobody ask how it is any more; whether somebody still waits for an answer.
+    func retireFromHealth() -> Bool {
+        health.withLock { state in
+            state.isRetired = true
+            return state.isAsked
         }
     }
 

@@ -38,6 +38,8 @@ package final class Server {
 
     private let log: EventLog
     private let retirement: Retirement
+    private let monitor: HealthMonitor
+    private let startedAt = WallTime.now()
     private let writer: RequestLogWriter
     private let rings: [LogRing]
     private let mailboxes: [Mailbox<ServingLoop>]
@@ -103,6 +105,7 @@ package final class Server {
                 audit: audit,
                 log: log
             )
+            monitor = HealthMonitor(board)
             let sockets = try listen(configuration.listen)
             try startWriter(files, pending: replayed.pending)
             try startLoops(region)
@@ -118,6 +121,22 @@ package final class Server {
         } catch {
             throw .system("\(error)")
         }
+    }
+
+    /// What admins have of it.
+    package var control: HostControl {
+        HostControl(
+            configuration: state.configuration,
+            state: state,
+            board: board,
+            commits: commits,
+            audit: audit,
+            log: log,
+            addresses: addresses,
+            rings: rings,
+            startedAt: startedAt,
+            retirement: retirement
+        )
     }
 
     /// Hands the report over: with thousands of endpoints it is not kept for ever.
@@ -279,6 +298,8 @@ package final class Server {
         let (commits, retirement) = (self.commits, self.retirement)
         _ = try Thread(name: "commit") { commits.run() }
         _ = try Thread(name: "retire") { retirement.run() }
+        let (monitor, pause) = (self.monitor, state.configuration.healthNanoseconds)
+        _ = try Thread(name: "health") { monitor.run(roundNanoseconds: pause) }
     }
 
     private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws(SystemError) {
@@ -309,6 +330,7 @@ package final class Server {
         let start = MonotonicClock.now()
         state.beginDraining()
         commits.stop()
+        monitor.stop()
         let settled = start + state.configuration.settleNanoseconds
         while MonotonicClock.now() < settled, !isForced() {
             MonotonicClock.sleep(nanoseconds: 2_000_000)
@@ -369,11 +391,8 @@ package final class Server {
                 MonotonicClock.sleep(nanoseconds: 500_000)
             }
             // A version may have several names; `destroy` counts once.
-            if model.pool.hasEnded {
-                model.version.instance.destroy()
-            } else {
-                haveEnded = false
-            }
+            let isFree = model.pool.hasEnded && !model.retireFromHealth()
+            if !isFree || !model.version.instance.destroy() { haveEnded = false }
         }
         if !haveEnded {
             log.write(.error, "shutdown.stuck", "a model has not come back; it is left behind")

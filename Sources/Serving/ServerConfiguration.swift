@@ -36,6 +36,8 @@ package struct ServerConfiguration: Sendable {
     package var drainNanoseconds: UInt64 = 30_000_000_000
     /// Nanoseconds that the models of the state before are kept, so that going back loads nothing.
     package var graceNanoseconds: UInt64 = 600_000_000_000
+    /// Nanoseconds between two times that a model is asked how it is.
+    package var healthNanoseconds: UInt64 = 5_000_000_000
     /// Revisions that are kept.
     package var revisionsKept = 100
     /// The program that probes plugins; default: this one.

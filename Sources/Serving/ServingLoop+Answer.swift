@@ -72,18 +72,8 @@ extension ServingLoop {
                 failure = error
             }
             conclude(exchange, failure, content)
-        case .live, .ready:
-            let method = exchange.head.method
-            guard method == .get || method == .head else {
-                refuseMethod("GET, HEAD", exchange)
-                return nil
-            }
-            let isFine = Health.write(isLive: route == .live, state, snapshot, to: &body)
-            finishAnswer(
-                isFine ? .ok : .serviceUnavailable,
-                exchange.connection,
-                withBody: method != .head
-            )
+        case .live, .ready, .readyTarget:
+            answerHealth(exchange, route, pathText)
         case .unknown:
             let sentence =
                 "there is nothing at this path; predictions are at POST /v1/<endpoint>, "
@@ -91,6 +81,25 @@ extension ServingLoop {
             fail(Failure(.routeNotFound, sentence), exchange)
         }
         return nil
+    }
+
+    private func answerHealth(_ exchange: Exchange, _ route: Route, _ pathText: Span<UInt8>) {
+        let method = exchange.head.method
+        guard method == .get || method == .head else { return refuseMethod("GET, HEAD", exchange) }
+        let isFine: Bool
+        if case .readyTarget(let name) = route {
+            guard let target = snapshot.target(pathText, name) else {
+                return fail(snapshot.missing(Bytes.string(pathText, name)), exchange)
+            }
+            isFine = writeHealth(of: target)
+        } else {
+            isFine = writeHealth(isLive: route == .live)
+        }
+        finishAnswer(
+            isFine ? .ok : .serviceUnavailable,
+            exchange.connection,
+            withBody: method != .head
+        )
     }
 
     /// Writes the answer of a prediction, and leaves its records.

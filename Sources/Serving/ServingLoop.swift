@@ -107,6 +107,7 @@ package final class ServingLoop {
                 owner: self
             )
             connections[index] = connection
+            state.countOpened()
             connection.start(isDraining: isDraining)
         } catch {
             slot.life = .closed
@@ -116,6 +117,7 @@ package final class ServingLoop {
     /// Forgets a connection that has closed itself.
     func forget(_ connection: Connection) {
         connections[connection.slot.index] = nil
+        state.countClosed()
         if isDraining, connections.isEmpty { eventLoop.stop() }
     }
 

@@ -31,6 +31,11 @@ package struct ShelfState: Sendable {
 package struct CommitCount: Hashable, Sendable {
     package let request: String
     package let outcome: String
+
+    package init(request: String, outcome: String) {
+        self.request = request
+        self.outcome = outcome
+    }
 }
 
 /// The present state of the host. Any thread may read it; only the commit queue changes it.

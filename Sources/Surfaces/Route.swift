@@ -11,6 +11,9 @@ package enum Route: Equatable, Sendable {
     case live
     /// `GET /health/ready`
     case ready
+    /// `GET /health/ready/<name>`, with a version and a branch as behind `/v1/`; where all of that
+    /// stands.
+    case readyTarget(Range<Int>)
     /// Nothing that there is.
     case unknown
 
@@ -34,9 +37,24 @@ package enum Route: Equatable, Sendable {
             self = .live
         } else if Bytes.equal(text, path, Route.readyPath) {
             self = .ready
+        } else if let target = Route.rest(text, path, behind: Route.readyPath) {
+            self = Route.hasOneToThreeParts(text, target) ? .readyTarget(target) : .unknown
         } else {
             self = .unknown
         }
+    }
+
+    /// What stands behind a prefix and a slash.
+    private static func rest(
+        _ text: Span<UInt8>,
+        _ path: Range<Int>,
+        behind prefix: [UInt8]
+    ) -> Range<Int>? {
+        let end = path.lowerBound + prefix.count
+        guard path.count > prefix.count, text[end] == UInt8(ascii: "/"),
+            Bytes.equal(text, path.lowerBound..<end, prefix)
+        else { return nil }
+        return end + 1..<path.upperBound
     }
 
     private static func hasOneToThreeParts(_ text: Span<UInt8>, _ target: Range<Int>) -> Bool {

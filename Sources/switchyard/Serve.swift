@@ -1,3 +1,4 @@
+import Admin
 import EventLoop
 import Logging
 import Platform
@@ -34,6 +35,30 @@ extension Command {
             ),
             Option("limit", value: "NAME=VALUE", "a limit of those below; repeatable"),
             Option("no-force", "refuse requests that name the split which shall answer"),
+            Option(
+                "watch",
+                "reload by itself when endpoint files, versions or aliases have changed"
+            ),
+            Option(
+                "grace",
+                value: "SECONDS",
+                "how long models are kept for a rollback that are not served any more (default: 600)"
+            ),
+            Option(
+                "admin-listen",
+                value: "ADDRESS",
+                "let admins in over TCP too, with a key; repeatable"
+            ),
+            Option(
+                "admin-key-file",
+                value: "FILE",
+                "a key on each line; readable by this user only"
+            ),
+            Option(
+                "metrics-listen",
+                value: "ADDRESS",
+                "answer GET /metrics there, without a key; repeatable"
+            ),
             Option("strict", "do not start when endpoint files are broken"),
             Option(
                 "settle",
@@ -59,7 +84,11 @@ extension Command {
                 throw UsageError("unexpected '\(arguments.words[0])'")
             }
             let log = EventLog()
-            let server = try Server(configuration(arguments), log: log)
+            let configuration = try configuration(arguments)
+            let wantedAdmin = try admin(arguments, state: configuration.state)
+            let server = try Server(configuration, log: log)
+            let admin = try AdminServer(wantedAdmin, server.control)
+            let watch = try arguments.has("watch") ? startWatch(server.control) : nil
             for line in server.takeReport() { StandardStream.output(line + "\n") }
             for address in server.addresses {
                 StandardStream.output("listening on \(address)\n")
@@ -71,13 +100,21 @@ extension Command {
                     )
                 }
             }
+            for address in admin.addresses {
+                StandardStream.output("admin listening on \(address)\n")
+            }
+            for address in admin.metricsAddresses {
+                StandardStream.output("metrics listening on \(address)\n")
+            }
             try waitForEnd(signals, server)
+            watch?.stop()
             // A second signal to end means now.
             var isForced = false
             let isComplete = server.shutDown {
                 while let signal = signals.next() { isForced = isForced || signal != hangUp }
                 return isForced
             }
+            admin.stop()
             return isComplete ? .success : .failure
         }
     )
@@ -100,15 +137,8 @@ extension Command {
         configuration.deployments = arguments.value("deployments") ?? configuration.deployments
         configuration.logs = arguments.value("logs") ?? configuration.logs
         configuration.state = arguments.value("state") ?? configuration.state
-        let listen = arguments.has("listen") ? arguments.all("listen") : ["127.0.0.1:8080"]
-        for text in listen {
-            guard let address = SocketAddress(text) else {
-                throw UsageError(
-                    "'--listen \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
-                )
-            }
-            configuration.listen.append(address)
-        }
+        configuration.listen = try addresses("listen", arguments)
+        if !arguments.has("listen") { configuration.listen = [.ipv4(0x7f00_0001, port: 8080)] }
         configuration.loops = try arguments.number("loops", 1...256) ?? configuration.loops
         switch arguments.value("log-data") {
         case nil, "none": break
@@ -130,10 +160,42 @@ extension Command {
         if let drain = try arguments.number("drain", 0...86_400) {
             configuration.drainNanoseconds = UInt64(drain) * 1_000_000_000
         }
+        if let grace = try arguments.number("grace", 0...86_400) {
+            configuration.graceNanoseconds = UInt64(grace) * 1_000_000_000
+        }
         if let ring = try arguments.number("ring", 1...4096) {
             configuration.ringBytes = ring << 20
         }
         return configuration
+    }
+
+    /// The addresses of an option.
+    private static func addresses(
+        _ option: String,
+        _ arguments: Arguments
+    ) throws(UsageError) -> [SocketAddress] {
+        var addresses: [SocketAddress] = []
+        for text in arguments.all(option) {
+            guard let address = SocketAddress(text) else {
+                throw UsageError(
+                    "'--\(option) \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
+                )
+            }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
+    /// Reads the options about admins.
+    static func admin(
+        _ arguments: Arguments,
+        state: String
+    ) throws(UsageError) -> AdminConfiguration {
+        var admin = AdminConfiguration(state: state)
+        admin.listen = try addresses("admin-listen", arguments)
+        admin.metricsListen = try addresses("metrics-listen", arguments)
+        admin.keyFile = arguments.value("admin-key-file")
+        return admin
     }
 
     private static let hangUp: Int32 = 1

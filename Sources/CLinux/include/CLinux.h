@@ -87,4 +87,7 @@ clinux_sha256_state clinux_sha256_compress(
     clinux_sha256_state state, clinux_words w0, clinux_words w4, clinux_words w8, clinux_words w12
 );
 
+// The user that a Unix socket's peer ran as when it connected; -1 when the kernel does not say.
+int64_t clinux_peer_user(int socket);
+
 #endif

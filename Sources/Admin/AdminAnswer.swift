@@ -1,0 +1,65 @@
+// What the admin listener says, and the codes that it has beside those of predictions.
+
+import Bytes
+package import HTTP
+package import JSON
+import Serving
+
+/// One answer to an admin.
+package struct AdminAnswer: Sendable {
+    package var status: Status
+    package var contentType: StaticString = "application/json"
+    /// Further fields, each ended by CR and LF.
+    package var fields = ""
+    package var body: [UInt8]
+
+    /// An answer in JSON.
+    package init(_ status: Status, _ value: JSONValue) {
+        self.status = status
+        body = Array("\(value.text)\n".utf8)
+    }
+
+    /// An answer in another form.
+    package init(_ status: Status, _ contentType: StaticString, _ text: [UInt8]) {
+        self.status = status
+        self.contentType = contentType
+        body = text
+    }
+
+    /// A failure: one sentence and a stable code; `errors` are all that is wrong, where there may be
+    /// several things.
+    package init(_ status: Status, _ code: String, _ sentence: String, errors: [String] = []) {
+        var members: [JSONValue.Member] = [
+            .init("error", .string(sentence)), .init("code", .string(code)),
+        ]
+        if !errors.isEmpty {
+            members.append(.init("errors", .array(errors.map { .string($0) })))
+        }
+        self.init(status, .object(members))
+    }
+}
+
+extension AdminAnswer {
+    /// What a commit came to.
+    init(_ outcome: CommitOutcome, before: Int) {
+        switch outcome {
+        case .committed(let committed), .unchanged(let committed):
+            self.init(
+                .ok,
+                .object([
+                    .init("outcome", .string(outcome.name)),
+                    .init("configRevision", .number("\(committed.revision.number)")),
+                    .init("previousRevision", .number("\(before)")),
+                    .init("changes", .array(committed.changes.map(\.json))),
+                ])
+            )
+        case .failed(let failure):
+            self.init(
+                .unprocessableContent,
+                "commit_failed",
+                "nothing is changed: \(failure.errors.first ?? "")",
+                errors: failure.errors
+            )
+        }
+    }
+}

@@ -1,0 +1,151 @@
+// The admin listeners' own thread: it answers what is known at once, and hands the rest to the
+// commit queue or to a thread of its own, so that an admin is heard however busy the loops are.
+
+import EventLoop
+import HTTP
+import Platform
+import Serving
+
+/// Accepts admins and answers them. Confined to its thread.
+final class AdminLoop {
+    let eventLoop: EventLoop
+    private let router: AdminRouter
+    private let mailbox: Mailbox<AdminLoop>
+    private var listeners: [AdminListener] = []
+    private var mailboxClient: AdminMailboxClient?
+    private var connections: [UInt64: AdminConnection] = [:]
+    private var nextConnection: UInt64 = 1
+
+    /// Admins at once; further ones wait in the kernel's queue.
+    static let connectionsMaximum = 48
+
+    init(_ router: AdminRouter, _ mailbox: Mailbox<AdminLoop>) throws(SystemError) {
+        self.router = router
+        self.mailbox = mailbox
+        eventLoop = try EventLoop()
+    }
+
+    /// Serves until `stop`; the sockets are listening already.
+    func run(_ sockets: [(number: CInt, AdminListener.Kind)]) throws(SystemError) {
+        let client = AdminMailboxClient(mailbox, self)
+        mailboxClient = client
+        _ = try mailbox.withDescriptor { descriptor throws(SystemError) in
+            try eventLoop.register(descriptor, .readable, for: client)
+        }
+        for (number, kind) in sockets {
+            let listener = AdminListener(FileDescriptor(owning: number), kind, self)
+            try listener.start()
+            listeners.append(listener)
+        }
+        try eventLoop.run()
+        mailboxClient = nil
+    }
+
+    func stop() {
+        for connection in connections.values { connection.close() }
+        listeners = []
+        eventLoop.stop()
+    }
+
+    var isFull: Bool { connections.count >= Self.connectionsMaximum }
+
+    func adopt(_ socket: consuming FileDescriptor, _ peer: AdminPeer) {
+        let id = nextConnection
+        nextConnection += 1
+        connections[id] = try? AdminConnection(id, socket, peer, self)
+    }
+
+    func forget(_ connection: AdminConnection) {
+        connections[connection.id] = nil
+        for listener in listeners { listener.goOn() }
+    }
+
+    /// Answers a request, or says nothing: then the answer comes through the mailbox.
+    func answer(
+        _ head: RequestHead,
+        in text: Span<UInt8>,
+        body: [UInt8],
+        _ peer: AdminPeer,
+        for connection: UInt64
+    ) -> AdminAnswer? {
+        let mailbox = self.mailbox
+        return router.answer(head, in: text, body: body, peer) { answer in
+            mailbox.post { $0.connections[connection]?.finish(answer) }
+        }
+    }
+}
+
+@available(*, unavailable)
+extension AdminLoop: Sendable {}
+
+/// One listening socket for admins.
+final class AdminListener: LoopClient {
+    /// Who comes in here.
+    enum Kind: Sendable { case local, remote, metrics }
+
+    private let socket: FileDescriptor
+    private let kind: Kind
+    private unowned let owner: AdminLoop
+    private var token: LoopToken?
+    private var isPaused = false
+
+    init(_ socket: consuming FileDescriptor, _ kind: Kind, _ owner: AdminLoop) {
+        self.socket = socket
+        self.kind = kind
+        self.owner = owner
+    }
+
+    func start() throws(SystemError) {
+        token = try owner.eventLoop.register(socket, .readable, for: self)
+    }
+
+    func ready(_ interest: Interest) { acceptAll() }
+    func deadlineReached(now: UInt64) { goOn() }
+
+    private func acceptAll() {
+        while !owner.isFull {
+            guard let accepted = try? Socket.accept(from: socket) else { return pause() }
+            switch accepted {
+            case .connection(let connection):
+                Socket.disableDelay(connection)
+                let peer: AdminPeer =
+                    switch kind {
+                    case .local: .local(user: Socket.peerUser(of: connection))
+                    case .remote: .remote
+                    case .metrics: .metrics
+                    }
+                owner.adopt(connection, peer)
+            case .none: return
+            case .outOfDescriptors: return pause()
+            }
+        }
+        pause()
+    }
+
+    /// Leaves who comes next to the kernel for a moment.
+    private func pause() {
+        guard let token else { return }
+        isPaused = true
+        try? owner.eventLoop.modify(socket, Interest(rawValue: 0), token)
+        owner.eventLoop.setDeadline(owner.eventLoop.now + 100_000_000, token)
+    }
+
+    func goOn() {
+        guard isPaused, !owner.isFull, let token else { return }
+        isPaused = false
+        try? owner.eventLoop.modify(socket, .readable, token)
+    }
+}
+
+private final class AdminMailboxClient: LoopClient {
+    private let mailbox: Mailbox<AdminLoop>
+    private unowned let owner: AdminLoop
+
+    init(_ mailbox: Mailbox<AdminLoop>, _ owner: AdminLoop) {
+        self.mailbox = mailbox
+        self.owner = owner
+    }
+
+    func ready(_ interest: Interest) { mailbox.drain(owner) }
+    func deadlineReached(now: UInt64) {}
+}

@@ -1,0 +1,5 @@
+// The document at `/openapi.json`.
+
+enum OpenAPI {
+    static let text = "{}\n"
+}

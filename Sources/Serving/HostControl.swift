@@ -1,0 +1,45 @@
+// What the admin side has of a host: to look at it, and to ask for changes.
+
+package import Deployments
+package import Logging
+package import Platform
+
+/// A running host, for those who administer it. Any thread may use it.
+package struct HostControl: Sendable {
+    package let configuration: ServerConfiguration
+    package let state: HostState
+    package let board: StatusBoard
+    package let commits: CommitQueue
+    package let audit: AuditLog
+    package let log: EventLog
+    /// Where clients connect.
+    package let addresses: [SocketAddress]
+    /// The loops' log rings.
+    package let rings: [LogRing]
+    /// When the host was started.
+    package let startedAt: WallTime
+    let retirement: Retirement
+
+    /// Models that wait for their last request.
+    package var retiring: [ServedModel] { retirement.models }
+    /// Models that were destroyed so far, after they had been served.
+    package var retired: Int { retirement.destroyed }
+
+    package var store: DeploymentStore { DeploymentStore(root: configuration.deployments) }
+    package var revisions: RevisionStore {
+        RevisionStore(folder: "\(configuration.state)/revisions")
+    }
+    package var versionUse: VersionUse {
+        VersionUse(
+            endpoints: configuration.endpoints,
+            state: configuration.state,
+            store: store
+        )
+    }
+}
+
+/// The host's own version.
+package enum HostVersion {
+    /// `0.1.0`
+    package static let text = "0.1.0"
+}
