@@ -36,7 +36,7 @@ package final class RequestLogFiles {
         self.ageNanoseconds = ageNanoseconds
         self.filesKept = filesKept
         try Directory.createAll(folder)
-        guard let newest = try names().last else { return }
+        guard let newest = try Self.names(in: folder).last else { return }
         path = "\(folder)/\(newest)"
         nextSequence = Self.firstSequence(newest) ?? 1
         try readEnd()
@@ -61,9 +61,9 @@ package final class RequestLogFiles {
     }
 
     /// The log's files, the oldest first. Beyond 12 digits the order of names is another one.
-    private func names() throws(SystemError) -> [String] {
+    static func names(in folder: String) throws(SystemError) -> [String] {
         try Directory.names(in: folder)
-            .filter { Self.firstSequence($0) != nil }
+            .filter { firstSequence($0) != nil }
             .sorted { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
     }
 
@@ -123,7 +123,7 @@ package final class RequestLogFiles {
         path = next
         begunAt = MonotonicClock.now()
         size = try File.facts(next).size
-        let all = try names()
+        let all = try Self.names(in: folder)
         for old in all.dropLast(filesKept) { try? File.remove("\(folder)/\(old)") }
     }
 

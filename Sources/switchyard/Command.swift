@@ -21,8 +21,8 @@ struct Command: Sendable {
     let run: @Sendable (Arguments) throws -> ExitStatus
 
     static let all: [Command] = [
-        .serve, .check, .deploy, .list, .alias, .remove, .prune, .predict, .assign, .new,
-        .version,
+        .serve, .check, .deploy, .list, .alias, .remove, .prune, .plan, .reload, .weights,
+        .rollback, .status, .predict, .assign, .logs, .new, .version,
     ]
 
     /// The options that every command has.
