@@ -70,7 +70,8 @@ struct AdminAccess: Sendable {
         guard Self.isAddress(host) else {
             throw AccessRefusal(
                 status: .forbidden,
-                sentence: "found the Host '\(host)'; wanted an address or localhost: a foreign name "
+                sentence:
+                    "found the Host '\(host)'; wanted an address or localhost: a foreign name "
                     + "may be a page's trick"
             )
         }
@@ -157,8 +158,8 @@ struct AdminAccess: Sendable {
             let isPrintable = key.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3a }
             guard isPrintable, key.utf8.count >= keyBytesMinimum else {
                 throw KeyFileError(
-                    "\(path): found a key (the \(index + 1). one) of \(key.utf8.count) bytes; wanted "
-                        + "at least \(keyBytesMinimum) printable characters without blanks and colons"
+                    "\(path): found as key \(index + 1) one of \(key.utf8.count) bytes; wanted at "
+                        + "least \(keyBytesMinimum) printable characters, no blanks or colons"
                 )
             }
         }

@@ -26,8 +26,8 @@ package struct AdminAnswer: Sendable {
         body = text
     }
 
-    /// A failure: one sentence and a stable code; `errors` are all that is wrong, where there may be
-    /// several things.
+    /// A failure: one sentence and a stable code; `errors` are all that is wrong, where that may
+    /// be several things.
     package init(_ status: Status, _ code: String, _ sentence: String, errors: [String] = []) {
         var members: [JSONValue.Member] = [
             .init("error", .string(sentence)), .init("code", .string(code)),

@@ -105,7 +105,7 @@ final class AdminListener: LoopClient {
     private func acceptAll() {
         while !owner.isFull {
             guard let accepted = try? Socket.accept(from: socket) else { return pause() }
-            switch accepted {
+            switch consume accepted {
             case .connection(let connection):
                 Socket.disableDelay(connection)
                 let peer: AdminPeer =

@@ -143,7 +143,8 @@ struct MetricsText {
     /// The metrics of every split and of every version that is called by its own name.
     private static func series(_ snapshot: ServingSnapshot) -> [SplitMetrics] {
         var seen: Set<ObjectIdentifier> = []
-        let all = snapshot.endpoints.flatMap { $0.splits.map(\.metrics) }
+        let all =
+            snapshot.endpoints.flatMap { $0.splits.map(\.metrics) }
             + snapshot.deployments.map(\.metrics)
         return all.filter { seen.insert(ObjectIdentifier($0)).inserted }
     }

@@ -80,7 +80,8 @@ struct StatusReport {
 
     /// One endpoint by its name.
     func endpoint(_ name: String) -> AdminAnswer {
-        guard let endpoint = live.committed.configuration.endpoints.first(where: { $0.name == name }),
+        guard
+            let endpoint = live.committed.configuration.endpoints.first(where: { $0.name == name }),
             let prepared = live.committed.snapshot.endpoints.first(where: { $0.name == name })
         else {
             return AdminAnswer(

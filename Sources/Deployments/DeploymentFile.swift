@@ -39,7 +39,8 @@ package struct DeploymentFile: Equatable, Sendable {
     /// The text of `deployment.yaml`.
     package var text: String {
         var lines = [
-            "# Written by 'switchyard alias'. A host takes it when it starts.", "schemaVersion: 1",
+            "# Written by 'switchyard alias'. A host takes it with the next reload.",
+            "schemaVersion: 1",
             aliases.isEmpty ? "aliases: {}" : "aliases:",
         ]
         lines += aliases.sorted { $0.key < $1.key }.map { "  \($0.key): \($0.value)" }

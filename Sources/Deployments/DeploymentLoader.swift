@@ -159,8 +159,8 @@ package final class DeploymentLoader {
         guard let result else {
             throw DeploymentError(
                 "\(source)/plugin.so: found no end of opening it and of its create() within "
-                    + "\(createNanoseconds / 1_000_000) ms (--limit plugin-load); its thread is left behind; "
-                    + "raise the limit or deploy a quicker build"
+                    + "\(createNanoseconds / 1_000_000) ms (--limit plugin-load); its thread is "
+                    + "left behind; raise the limit or deploy a quicker build"
             )
         }
         return try result.get()

@@ -33,7 +33,7 @@ package enum VersionUser: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What ends the use; nil for one that ends when the host starts again.
+    /// What ends the use; nil for one that ends with the next reload.
     func remedy(_ deployment: DeploymentName, isNewest: Bool) -> String? {
         switch self {
         case .endpointNumber(let file): "name another version in \(file)"
@@ -118,7 +118,7 @@ extension DeploymentStore {
             if !steps.contains(step) { steps.append(step) }
         }
         // A start comes last: it takes what the other steps have changed.
-        if users.contains(where: \.isServed) { steps.append("start the host again") }
+        if users.contains(where: \.isServed) { steps.append("run 'switchyard reload'") }
         return DeploymentError(
             "\(deployment) version \(number) is in use: "
                 + users.map(\.description).joined(separator: "; ")

@@ -90,9 +90,9 @@ extension DeploymentStore {
         }
     }
 
-    /// What tells a version's files from other ones without reading them; nil when one of them cannot
-    /// be looked at.
-    package func fingerprint(_ deployment: DeploymentName, _ manifest: Manifest) -> [FileFacts]? {
+    /// What tells a version's files from other ones without reading them; nil when one of them
+    /// cannot be looked at.
+    package func traits(_ deployment: DeploymentName, _ manifest: Manifest) -> [FileFacts]? {
         let folder = folder(deployment, manifest.version)
         let paths = ["manifest.yaml"] + manifest.files.map(\.path)
         let facts = paths.compactMap { try? File.facts("\(folder)/\($0)", followingLinks: false) }

@@ -67,7 +67,7 @@ extension Endpoint {
         guard total > 0, total.isFinite else {
             throw WeightError(
                 "the weights of the endpoint \(name) would have the sum \(total); wanted a finite "
-                    + "sum above 0; weights are relative: 1 and 3 means a quarter and three quarters"
+                    + "sum above 0; weights are relative: 1 and 3 means one quarter and three"
             )
         }
         return Endpoint(name: name, splits: changed, experiment: experiment, service: service)

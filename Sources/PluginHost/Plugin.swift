@@ -26,8 +26,8 @@ package final class Plugin: @unchecked Sendable {
     /// Whether one of the functions is running that the contract calls one at a time.
     package var isBusy: Bool { isInTurn.load(ordering: .relaxed) }
 
-    /// Runs one of those functions once no other one of this plugin runs; nil: one has not come back
-    /// within the time.
+    /// Runs one of those functions once no other one of this plugin runs; nil: one has not come
+    /// back within the time.
     func inTurn<R>(nanoseconds: UInt64, _ body: () throws -> R) rethrows -> R? {
         let limit = MonotonicClock.now() + min(nanoseconds, 1 << 62)
         while isInTurn.exchange(true, ordering: .acquiring) {

@@ -1,89 +1,22 @@
-// The one way to a new state: plan what is asked for, prepare it (read, resolve, load, warm, build),
+// The one way to a new state: plan what is asked for, prepare it (read, resolve, load, warm, build)
 // and only then write the revision down. Everything that is wrong is listed; nothing is changed by
 // an attempt that fails. Who calls swaps the snapshot in afterwards, which cannot fail.
 
 import Bytes
 package import Deployments
-package import Endpoints
+import Endpoints
 import JSON
 package import Logging
 import Platform
 
-/// All that is wrong with an attempt.
-package struct CommitFailure: Error, Sendable, CustomStringConvertible {
-    /// A sentence, or a compiler-like block, for each error.
-    package let errors: [String]
-
-    package init(errors: [String]) { self.errors = errors }
-
-    /// All of them, one after the other.
-    package var description: String { errors.joined(separator: "\n") }
-}
-
-/// What an admin, a signal or the watch asks for.
-package enum CommitRequest: Sendable {
-    /// What the files say; live weights give way to them unless they are kept.
-    case reload(keepsWeights: Bool)
-    /// Other weights for the splits of an endpoint that are named.
-    case weights(endpoint: String, [(split: String, weight: Weight)])
-    /// The weights of an endpoint as the files have them.
-    case resetWeights(endpoint: String)
-    /// An older revision; nil: the one before the current one.
-    case rollback(to: Int?)
-
-    /// The word that logs and metrics have for it.
-    package var name: String {
-        switch self {
-        case .reload: "reload"
-        case .weights, .resetWeights: "weights"
-        case .rollback: "rollback"
-        }
-    }
-
-    /// Whether it reads the files and may load versions.
-    var readsFiles: Bool { if case .reload = self { true } else { false } }
-}
-
-/// What is live, and how it came to be.
-package struct Committed: Sendable {
-    package let revision: Revision
-    package let snapshot: ServingSnapshot
-    package let configuration: HostConfiguration
-    /// Why the files are not what is served; nil when they are.
-    package let degraded: String?
-    /// What is different from what was live before; nothing when nothing is.
-    package let changes: [StateChange]
-    /// Whether a revision was written.
-    package let isNew: Bool
-
-    /// The same once more, for somebody who has changed nothing.
-    func unchanged() -> Committed {
-        Committed(
-            revision: revision,
-            snapshot: snapshot,
-            configuration: configuration,
-            degraded: degraded,
-            changes: [],
-            isNew: false
-        )
-    }
-
-    /// Every model that it serves, each once.
-    var models: [ServedModel] {
-        var seen: Set<ObjectIdentifier> = []
-        return snapshot.deployments.map(\.model)
-            .filter { seen.insert(ObjectIdentifier($0)).inserted }
-    }
-}
-
 /// Makes revisions. Used by one thread at a time.
 package final class Committer {
-    private let files: ConfigurationFiles
+    let files: ConfigurationFiles
     private let revisions: RevisionStore
-    private let log: EventLog
+    let log: EventLog
     private let revisionsKept: Int
     let shelf: ModelShelf
-    private var series: SeriesBook
+    var series: SeriesBook
     /// What is live; nil before the start.
     private(set) var current: Committed?
 
@@ -134,8 +67,8 @@ package final class Committer {
                 log.write(
                     .error,
                     "revision.unservable",
-                    "revision \(stored.number) cannot be served as it was committed, so the files are "
-                        + "taken: \(error)"
+                    "revision \(stored.number) cannot be served as it was committed, so the files "
+                        + "are taken: \(error)"
                 )
             }
         }
@@ -402,7 +335,7 @@ package final class Committer {
             guard let before, before !== model else { return nil }
             return StateChange(
                 "executionChanged",
-                "\(version.deployment) version \(version.number) runs with other execution settings",
+                "\(version.deployment) version \(version.number) has other execution settings",
                 [
                     .init("branch", .string(version.deployment.branch)),
                     .init("name", .string(version.deployment.name)),
@@ -421,126 +354,6 @@ package final class Committer {
         state.failures = shelf.failuresInOrder
         state.images = shelf.imageCount
         return (retired, state)
-    }
-
-    // MARK: Preparing
-
-    /// Resolves and loads what a proposal needs.
-    private func prepare(_ proposal: Proposal) throws(CommitFailure) -> PreparedState {
-        var errors = proposal.errors
-        var resolved: [ResolvedModel] = []
-        if let pins = proposal.pins {
-            resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
-                reference throws(DeploymentError) in try loadPinned(reference, pins)
-            }
-            // What nobody names in an endpoint is not worth refusing a state that has worked.
-            for pin in pins where !resolved.contains(where: { $0.reference == pin.reference }) {
-                do {
-                    resolved.append((pin.reference, try loadPinned(pin.reference, pins)))
-                } catch {
-                    warn(pin.reference, "\(error)")
-                }
-            }
-        } else {
-            resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
-                reference throws(DeploymentError) in try load(reference)
-            }
-            resolved += files.resolveDirect(except: resolved.map(\.reference), &errors, warn) {
-                reference throws(DeploymentError) in try load(reference)
-            }
-        }
-        let configuration = HostConfiguration(
-            endpoints: proposal.endpoints,
-            liveWeights: proposal.liveWeights,
-            versions: resolved.map {
-                Revision.ResolvedVersion(
-                    reference: $0.reference,
-                    number: $0.found.version.number,
-                    pluginHash: $0.found.version.pluginHash
-                )
-            }
-        )
-        var effective: [Endpoint] = []
-        do {
-            effective = try configuration.effectiveEndpoints()
-        } catch {
-            errors.append(error.description)
-        }
-        guard errors.isEmpty else { throw CommitFailure(errors: errors) }
-        return PreparedState(
-            configuration: configuration,
-            endpoints: effective,
-            resolved: resolved
-        )
-    }
-
-    private func warn(_ reference: DeploymentReference, _ problem: String) {
-        let name = "\(reference.branch)/\(reference.name)"
-        log.write(
-            .warning,
-            "version.not_loaded",
-            "'\(reference.version)' of \(name) cannot be called: \(problem)",
-            ["deployment": .text(name)]
-        )
-    }
-
-    /// The very build that a revision was committed with.
-    private func loadPinned(
-        _ reference: DeploymentReference,
-        _ pins: [Revision.ResolvedVersion]
-    ) throws(DeploymentError) -> ServedModel {
-        guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
-            throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
-        }
-        guard let pin = pins.first(where: { $0.reference == reference }) else {
-            throw DeploymentError("the revision does not say which version of \(deployment) it had")
-        }
-        return try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)
-    }
-
-    /// The best version that a reference stands for: the only one, or for `latest` the highest that
-    /// can be loaded; those above it are named in the event log.
-    private func load(_ reference: DeploymentReference) throws(DeploymentError) -> ServedModel {
-        let (deployment, numbers) = try files.store.candidates(reference)
-        guard reference.version == .latest else { return try shelf.model(deployment, numbers[0]) }
-        var reasons: [String] = []
-        for number in numbers {
-            do {
-                return try shelf.model(deployment, number)
-            } catch {
-                reasons.append(error.description)
-                log.write(
-                    .warning,
-                    "version.skipped",
-                    "latest of \(deployment) is not version \(number): \(error)",
-                    ["deployment": .text("\(deployment)"), "version": .number(number)]
-                )
-            }
-        }
-        throw DeploymentError("no version can be loaded: \(reasons.joined(separator: "; "))")
-    }
-
-    private func build(
-        _ revision: Revision,
-        _ prepared: PreparedState,
-        changes: [StateChange],
-        degraded: String?,
-        isNew: Bool
-    ) -> Committed {
-        shelf.forgetFailures { (try? files.store.versions($0)) ?? [] }
-        return Committed(
-            revision: revision,
-            snapshot: prepared.snapshot(
-                revision: revision.number,
-                degraded: degraded,
-                failures: shelf.failuresInOrder,
-                &series
-            ),
-            configuration: prepared.configuration,
-            degraded: degraded,
-            changes: changes,
-            isNew: isNew
-        )
     }
 
     // MARK: Planning

@@ -60,7 +60,8 @@ package struct ConfigurationFiles: Sendable {
         return HostConfiguration(
             endpoints: endpoints(of: revision, &errors),
             liveWeights: revision.liveWeights,
-            versions: revision.versions
+            versions: revision.versions,
+            rollbackOf: revision.rollbackOf
         )
     }
 

@@ -12,7 +12,7 @@ final class ModelShelf {
         let model: ServedModel
         let manifest: Manifest
         let settings: ExecutionSettings
-        var fingerprint: [FileFacts]?
+        var traits: [FileFacts]?
         /// When nobody keeps it any longer, on the monotonic clock; nil while it is served.
         var keptUntil: UInt64?
     }
@@ -108,8 +108,8 @@ final class ModelShelf {
         guard model.version.pluginHash == pluginHash else {
             throw DeploymentError(
                 "\(deployment) version \(number): found the build "
-                    + "\(model.version.pluginHash.prefix(12))…; wanted \(pluginHash.prefix(12))…, with "
-                    + "which the revision was committed; correct the endpoint files instead"
+                    + "\(model.version.pluginHash.prefix(12))…; wanted \(pluginHash.prefix(12))…, "
+                    + "with which the revision was committed; correct the endpoint files instead"
             )
         }
         return model
@@ -122,16 +122,16 @@ final class ModelShelf {
         _ deployment: DeploymentName
     ) throws(DeploymentError) {
         let entry = entries[place]
-        let present = store.fingerprint(deployment, entry.manifest)
-        if present != nil, present == entry.fingerprint { return }
+        let present = store.traits(deployment, entry.manifest)
+        if present != nil, present == entry.traits { return }
         let number = entry.manifest.version
         let manifest = try store.manifest(deployment, number)
         guard manifest == entry.manifest else {
             throw DeploymentError(
                 "\(deployment) version \(number): found another manifest (build "
                     + "\(manifest.pluginHash.prefix(12))…) than the one that was loaded (build "
-                    + "\(entry.manifest.pluginHash.prefix(12))…); a version never changes: deploy the "
-                    + "build again as a new version"
+                    + "\(entry.manifest.pluginHash.prefix(12))…); a version never changes: deploy "
+                    + "the build again as a new version"
             )
         }
         do {
@@ -141,7 +141,7 @@ final class ModelShelf {
         } catch {
             throw DeploymentError("\(error)")
         }
-        entries[place].fingerprint = present
+        entries[place].traits = present
     }
 
     private func load(
@@ -150,7 +150,7 @@ final class ModelShelf {
         _ settings: ExecutionSettings
     ) throws(DeploymentError) -> ServedModel {
         let manifest = try store.manifest(deployment, number)
-        let fingerprint = store.fingerprint(deployment, manifest)
+        let traits = store.traits(deployment, manifest)
         let model = ServedModel(try loader.load(deployment, number, settings), log: log)
         do {
             try model.warmUp(nanoseconds: warmUpNanoseconds)
@@ -164,7 +164,7 @@ final class ModelShelf {
                 model: model,
                 manifest: manifest,
                 settings: settings,
-                fingerprint: fingerprint,
+                traits: traits,
                 keptUntil: 0
             )
         )

@@ -11,12 +11,16 @@ package struct HostConfiguration: Sendable {
     package var endpoints: [Endpoint]
     package var liveWeights: [LiveWeights]
     package var versions: [Revision.ResolvedVersion]
+    /// The revision that was gone back to; nil where the files count.
+    package var rollbackOf: Int?
 
     package init(
         endpoints: [Endpoint],
         liveWeights: [LiveWeights],
-        versions: [Revision.ResolvedVersion]
+        versions: [Revision.ResolvedVersion],
+        rollbackOf: Int? = nil
     ) {
+        self.rollbackOf = rollbackOf
         self.endpoints = endpoints
         self.liveWeights = liveWeights
         self.versions = versions
@@ -41,12 +45,14 @@ package struct HostConfiguration: Sendable {
 package struct StateChange: Equatable, Sendable {
     /// A sentence without its full stop.
     package let text: String
-    /// The same for machines; `change` says what kind it is.
+    /// The same for machines; `change` says what kind it is, `text` is the sentence.
     package let json: JSONValue
 
     init(_ kind: String, _ text: String, _ members: [JSONValue.Member]) {
         self.text = text
-        json = .object([.init("change", .string(kind))] + members)
+        json = .object(
+            [.init("change", .string(kind)), .init("text", .string(text))] + members
+        )
     }
 }
 
@@ -81,7 +87,26 @@ package enum StateDifference {
         }
         changes += liveWeightChanges(old.liveWeights, new.liveWeights, wanted)
         changes += versionChanges(old.versions, new.versions)
+        if old.rollbackOf != new.rollbackOf { changes.append(rollbackChange(old, new)) }
         return changes
+    }
+
+    private static func rollbackChange(
+        _ old: HostConfiguration,
+        _ new: HostConfiguration
+    ) -> StateChange {
+        if let number = new.rollbackOf {
+            return StateChange(
+                "rolledBack",
+                "revision \(number) counts instead of the files",
+                [.init("configRevision", .number("\(number)"))]
+            )
+        }
+        return StateChange(
+            "rollbackEnded",
+            "the files count again instead of revision \(old.rollbackOf ?? 0)",
+            [.init("configRevision", .number("\(old.rollbackOf ?? 0)"))]
+        )
     }
 
     private static func added(_ endpoint: Endpoint) -> StateChange {
@@ -124,8 +149,8 @@ package enum StateDifference {
                 continue
             }
             if was.weightText != split.weightText {
-                let shares =
-                    "\(Share.text(before[split.name] ?? 0)) → \(Share.text(after[split.name] ?? 0))"
+                let shares = [before, after].map { Share.text($0[split.name] ?? 0) }
+                    .joined(separator: " → ")
                 changes.append(
                     StateChange(
                         "weightChanged",
@@ -225,8 +250,8 @@ package enum StateDifference {
             else { return nil }
             return StateChange(
                 "liveWeightsDropped",
-                "endpoint \(was.endpoint): the live weights (\(was.text)) that \(was.author) set at "
-                    + "\(was.since) give way to the file's",
+                "endpoint \(was.endpoint): the live weights (\(was.text)) end that "
+                    + "\(was.author) had set at \(was.since)",
                 [.init("endpointName", .string(was.endpoint)), .init("liveWeights", was.json)]
             )
         }

@@ -10,30 +10,32 @@ extension Command {
         usage: "alias set NAME ALIAS VERSION | alias list [NAME] | alias remove NAME ALIAS",
         text: """
             An alias stands for one version of a deployment; endpoints and direct calls name it in
-            place of a number. A version that an alias names is loaded when a host starts; a
-            running host does not change until then.
+            place of a number. A version that an alias names is loaded. A running host takes a
+            change with the next reload, or at once with --reload, which keeps live weights.
             """,
         options: folders + [
-            Option("branch", value: "NAME", "branch of the deployment (default: main)"), json,
-        ],
+            Option("branch", value: "NAME", "branch of the deployment (default: main)"),
+            reloadOption, json,
+        ] + HostClient.adminOptions,
         run: { arguments in
             let words = arguments.words
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
             switch (words.first, words.count) {
             case ("set", 4):
-                return try set(
+                try set(
                     deploymentName(words[1], arguments),
                     alias: words[2],
                     version: words[3],
                     store
                 )
+                return try reloadAfterwards(arguments)
             case ("remove", 3):
                 let deployment = try deploymentName(words[1], arguments)
                 let number = try store.removeAlias(words[2], of: deployment)
                 StandardStream.output(
                     "\(deployment): the alias \(words[2]) is gone; it was version \(number)\n"
                 )
-                return .success
+                return try reloadAfterwards(arguments)
             case ("list", 1), ("list", 2):
                 var deployments = try store.deployments()
                 if words.count == 2 {
@@ -68,7 +70,7 @@ extension Command {
         alias: String,
         version: String,
         _ store: DeploymentStore
-    ) throws -> ExitStatus {
+    ) throws {
         guard Names.isAlias(alias) else {
             throw UsageError(
                 "'\(alias)' is no alias; an alias is a name that is not all digits and not 'latest'"
@@ -79,7 +81,6 @@ extension Command {
         let was =
             before == nil ? "new" : before == number ? "as before" : "it was version \(before ?? 0)"
         StandardStream.output("\(deployment): the alias \(alias) is version \(number) (\(was))\n")
-        return .success
     }
 
     private static func list(

@@ -2,6 +2,7 @@
 enum ExitStatus: Int32 {
     case success = 0
     case failure = 1
+    case changes = 2
     case usage = 64
     case configuration = 78
 }
@@ -83,7 +84,7 @@ struct Command: Sendable {
         }
         lines += [
             "", "'switchyard COMMAND --help' tells more.",
-            "exit status: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration",
+            "exit status: 0 done, 1 failed, 2 changes (plan), 64 usage, 78 wrong configuration",
         ]
         return lines.joined(separator: "\n") + "\n"
     }

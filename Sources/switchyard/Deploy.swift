@@ -11,7 +11,8 @@ extension Command {
         text: """
             Checks the file, tries it in a process of its own, and stores it with its resources
             and settings as the next version of the deployment. A build that equals the newest
-            version is not stored again. A running host takes it when it is started again.
+            version is not stored again. A running host takes it with the next reload, or at once
+            with --reload, which keeps live weights.
             """,
         options: folders + [
             Option("branch", value: "NAME", "branch of the deployment (default: main)"),
@@ -22,8 +23,8 @@ extension Command {
                 value: "FILE",
                 "JSON list of 'data' that it must answer before it is ready"
             ),
-            json,
-        ],
+            reloadOption, json,
+        ] + HostClient.adminOptions,
         run: { arguments in
             guard arguments.words.count == 2 else {
                 throw UsageError("wanted the deployment's name and the plugin's file")
@@ -56,9 +57,23 @@ extension Command {
                         : "\(deployment) version \(published.version) \(hash) is this build\n"
                 )
             }
-            return .success
+            return try reloadAfterwards(arguments)
         }
     )
+
+    static let reloadOption = Option("reload", "let the running host take it at once")
+
+    /// Lets the running host take what was stored, if that is wanted.
+    static func reloadAfterwards(_ arguments: Arguments) throws -> ExitStatus {
+        guard arguments.has("reload") else { return .success }
+        return try report(
+            HostClient(admin: arguments)
+                .call("POST", "/admin/v1/reload", body: "{\"keepWeights\":true}"),
+            arguments,
+            unchanged: "nothing to do: that is what the files say",
+            failure: .configuration
+        )
+    }
 
     /// The JSON text of a file of examples.
     private static func examples(_ path: String?) throws -> String {

@@ -6,9 +6,13 @@ import Platform
 struct HostClient {
     /// Where the host listens.
     let address: SocketAddress
+    /// What to do when nobody answers there.
+    private let advice: String
+    /// Fields of every request, each without its end.
+    private var fields: [String] = []
+    private let seconds: Int
 
     private static let answerBytesMaximum = 1 << 30
-    private static let timeoutSeconds = 120
 
     /// An answer.
     struct Answer {
@@ -31,19 +35,91 @@ struct HostClient {
         "where the host listens (default: 127.0.0.1:8080)"
     )
 
+    /// The options that say where admins reach the host.
+    static let adminOptions = [
+        Option(
+            "admin",
+            value: "ADDRESS",
+            variable: "SWITCHYARD_ADMIN",
+            "where the host listens for admins (default: unix:STATE/admin.sock)"
+        ),
+        Option(
+            "key-file",
+            value: "FILE",
+            variable: "SWITCHYARD_KEY_FILE",
+            "file whose first line is the key, for an address over TCP"
+        ),
+    ]
+
+    /// Where clients are answered.
     init(_ arguments: Arguments) throws(UsageError) {
-        let text = arguments.value("host") ?? "127.0.0.1:8080"
-        guard let address = SocketAddress(text) else {
-            throw UsageError("'--host \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path")
-        }
-        self.address = address
+        address = try Self.address("host", arguments.value("host") ?? "127.0.0.1:8080")
+        advice =
+            "is a host running there? start one with 'switchyard serve', or name its address with "
+            + "--host"
+        seconds = 120
     }
+
+    /// Where admins are answered. A reload may load many models, so its answer may take long.
+    init(admin arguments: Arguments) throws {
+        let state = arguments.value("state") ?? "state"
+        address = try Self.address(
+            "admin",
+            arguments.value("admin") ?? "unix:\(state)/admin.sock"
+        )
+        advice =
+            "does a host run with this --state? start one with 'switchyard serve', or name where "
+            + "it is with --state or --admin"
+        seconds = 3600
+        if let path = arguments.value("key-file") {
+            let text = String(decoding: try File.read(path, limit: 1 << 16), as: UTF8.self)
+            let key = text.split(whereSeparator: \.isNewline).first { !$0.hasPrefix("#") } ?? ""
+            guard key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !key.isEmpty else {
+                throw Failure(
+                    description: "\(path): found no key in the first line; wanted printable "
+                        + "characters without blanks"
+                )
+            }
+            fields.append("Authorization: Bearer \(key)")
+        }
+    }
+
+    private static func address(
+        _ option: String,
+        _ text: String
+    ) throws(UsageError) -> SocketAddress {
+        guard let address = SocketAddress(text) else {
+            throw UsageError(
+                "'--\(option) \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
+            )
+        }
+        return address
+    }
+
+    /// Whether somebody listens there.
+    var isReachable: Bool { (try? Socket.connect(to: address)) != nil }
 
     /// Sends `{"data": …}` to a path; `force` names the split that shall answer.
     func predict(_ path: String, data: String, force: String? = nil) throws -> Answer {
-        let body = "{\"data\":\(data)}"
-        var text = "POST /v1/\(path) HTTP/1.1\r\nHost: switchyard\r\nConnection: close\r\n"
-        if let force { text += "X-Switchyard-Force-Backend: \(force)\r\n" }
+        try call(
+            "POST",
+            "/v1/\(path)",
+            body: "{\"data\":\(data)}",
+            fields: force.map { ["X-Switchyard-Force-Backend: \($0)"] } ?? []
+        )
+    }
+
+    /// Sends a request and reads its answer.
+    func call(
+        _ method: String,
+        _ path: String,
+        body: String = "",
+        fields further: [String] = []
+    ) throws -> Answer {
+        var host = "switchyard"
+        if case .unix = address {} else { host = "\(address)" }
+        var text = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n"
+        for field in fields + further { text += "\(field)\r\n" }
         text += "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         let received = try exchange(Array(text.utf8))
         guard let end = headEnd(received),
@@ -57,16 +133,13 @@ struct HostClient {
         do {
             return try Socket.connect(to: address)
         } catch {
-            throw Failure(
-                description: "\(error); is a host running there? start one with "
-                    + "'switchyard serve', or name its address with --host"
-            )
+            throw Failure(description: "\(error); \(advice)")
         }
     }
 
     private func exchange(_ request: [UInt8]) throws -> [UInt8] {
         let socket = try connect()
-        try Socket.setReceiveTimeout(socket, seconds: Self.timeoutSeconds)
+        try Socket.setReceiveTimeout(socket, seconds: seconds)
         var sent = 0
         while sent < request.count {
             guard case .moved(let count) = Socket.send(request, from: sent, to: socket) else {
@@ -80,7 +153,7 @@ struct HostClient {
             case .moved: continue
             case .endOfStream: return received
             case .wouldBlock:
-                throw Failure(description: "\(address): no answer in \(Self.timeoutSeconds) s")
+                throw Failure(description: "\(address): no answer in \(seconds) s")
             case .failed(let number):
                 throw SystemError(call: "recv", subject: "\(address)", number: number)
             }

@@ -178,9 +178,9 @@ struct LogSummary {
             table.append(
                 [
                     group.endpoint ?? "-", group.split ?? "-", Self.version(group),
-                    String(group.requests), row.share.map { Percent.text($0) } ?? "-",
+                    String(group.requests), row.share.map { Share.text($0) } ?? "-",
                     String(group.forced), String(group.rows), String(group.subjects.count),
-                    String(group.errors), Percent.text(errors),
+                    String(group.errors), Share.text(errors),
                 ].map { Visible.line($0) }
                     + row.percentiles.map { $0.map { Milliseconds.text(UInt64($0)) } ?? "-" }
             )

@@ -73,6 +73,9 @@ enum Main {
             complain(command, "\(failure)")
             if case .configuration = failure { return .configuration }
             return .failure
+        } catch let failure as AdminFailure {
+            complain(command, "\(failure)")
+            return failure.status
         } catch let failure as CommitFailure {
             complain(command, "\(failure)")
             return .configuration

@@ -42,7 +42,7 @@ extension Command {
             Option(
                 "grace",
                 value: "SECONDS",
-                "how long models are kept for a rollback that are not served any more (default: 600)"
+                "how long models are kept that are not served any more (default: 600)"
             ),
             Option(
                 "admin-listen",
@@ -196,6 +196,40 @@ extension Command {
         admin.metricsListen = try addresses("metrics-listen", arguments)
         admin.keyFile = arguments.value("admin-key-file")
         return admin
+    }
+
+    /// Reloads by itself when files have changed and are left alone. It looks whether they say
+    /// anything else first.
+    private static func startWatch(_ control: HostControl) throws -> ConfigurationWatch {
+        let folders = control.configuration
+        let files = ConfigurationFiles(endpointsFolder: folders.endpoints, store: control.store)
+        let last = Guarded(control.board.live.committed.revision.files)
+        let (commits, log) = (control.commits, control.log)
+        let look: @Sendable () -> Void = {
+            let hash = files.hash()
+            let isOther = last.withLock { last in
+                defer { last = hash }
+                return last != hash
+            }
+            if isOther { commits.reloadOnce(author: "watch") }
+        }
+        let watch = ConfigurationWatch(
+            endpoints: folders.endpoints,
+            deployments: folders.deployments,
+            failed: { error in
+                log.write(
+                    .error,
+                    "watch.failing",
+                    "a folder cannot be watched: \(error); raise fs.inotify.max_user_watches or "
+                        + "max_user_instances, or reload by hand"
+                )
+            },
+            changed: look
+        )
+        try watch.start()
+        // What has changed since the host read its files, before anybody watched.
+        look()
+        return watch
     }
 
     private static let hangUp: Int32 = 1

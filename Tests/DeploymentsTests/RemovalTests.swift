@@ -88,12 +88,12 @@ struct RemovalTests {
                 + "names it; revision 7, which is served, has it as latest; revision 7, which is "
                 + "served, has it as prod; wanted a version that nobody uses; name another version "
                 + "in e/a.yaml, then run 'switchyard alias remove m prod', then deploy a newer "
-                + "version, then start the host again, then remove it"
+                + "version, then run 'switchyard reload', then remove it"
         )
         // A start is enough where a newer version is there already.
         #expect(
             scene.refusal(1, [1: [.revision(7, reference: .latest)]])
-                .hasSuffix("nobody uses; start the host again, then remove it")
+                .hasSuffix("nobody uses; run 'switchyard reload', then remove it")
         )
         #expect(
             scene.refusal(1, [1: [.endpointLatest(file: "e/a.yaml")]])

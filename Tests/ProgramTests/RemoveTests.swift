@@ -80,18 +80,18 @@ struct RemoveTests {
             (
                 1,
                 "revision 1, which is served, has it as 1; wanted a version that nobody uses; "
-                    + "start the host again, then remove it"
+                    + "run 'switchyard reload', then remove it"
             ),
             (
                 2,
                 "revision 1, which is served, has it as prod; wanted a version that nobody "
-                    + "uses; start the host again, then remove it"
+                    + "uses; run 'switchyard reload', then remove it"
             ),
             (
                 3,
                 "the alias next names it; revision 1, which is served, has it as latest; wanted "
                     + "a version that nobody uses; run 'switchyard alias remove m next', then "
-                    + "deploy a newer version, then start the host again, then remove it"
+                    + "deploy a newer version, then run 'switchyard reload', then remove it"
             ),
         ] {
             let result = try run(["remove", "m", String(number)])

@@ -12,6 +12,8 @@ struct RouteTests {
         case .native(let target): return "native \(String(decoding: text[target], as: UTF8.self))"
         case .live: return "live"
         case .ready: return "ready"
+        case .readyTarget(let target):
+            return "ready \(String(decoding: text[target], as: UTF8.self))"
         case .unknown: return "unknown"
         }
     }
@@ -21,7 +23,9 @@ struct RouteTests {
         ("/v1/a/b", "native a/b"), ("/v1/a/b~c/latest/", "native a/b~c/latest"),
         ("/v1/a/b/c/d", "unknown"), ("/v1//a", "unknown"), ("/v1/a//b", "unknown"),
         ("/v1/a//", "unknown"), ("//v1/a", "unknown"), ("", "unknown"), ("/health/live", "live"),
-        ("/health/ready/", "ready"),
+        ("/health/ready/", "ready"), ("/health/ready/a", "ready a"),
+        ("/health/ready/a/b~c/3/", "ready a/b~c/3"), ("/health/ready//a", "unknown"),
+        ("/health/ready/a/b/c/d", "unknown"), ("/health/readya", "unknown"),
         ("/health", "unknown"), ("/", "unknown"), ("/v2/a", "unknown"), ("/V1/a", "unknown"),
     ])
     func `a path means one thing`(path: String, meaning: String) {

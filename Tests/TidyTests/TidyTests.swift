@@ -124,7 +124,7 @@ struct TidyTests {
     private let floors: [String: Int] = [
         "CLinux": 0, "CYAML": 0, "CModelABI": 0, "CModelTag": 0, "Bytes": 0, "Platform": 1,
         "HTTP": 1, "JSON": 1, "YAML": 1, "Digest": 1, "Endpoints": 2, "EventLoop": 2,
-        "PluginHost": 2, "Logging": 2, "Surfaces": 3, "Deployments": 3, "Serving": 4,
+        "PluginHost": 2, "Logging": 2, "Surfaces": 3, "Deployments": 3, "Serving": 4, "Admin": 5,
         "switchyard": 6, "switchyard-bench": 6, "switchyard-limit": 6, "ModelPlugin": 7,
     ]
 

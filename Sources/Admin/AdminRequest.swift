@@ -1,0 +1,84 @@
+// What an admin asks, read member by member: what is mistyped is refused, never passed over.
+
+import Bytes
+import HTTP
+import JSON
+
+/// One request of an admin who may.
+struct AdminRequest: Sendable {
+    let method: Method
+    let parts: [String]
+    let body: [UInt8]
+    let author: String
+
+    /// The members of the body's object; nothing for an empty body.
+    func members() throws(AdminAnswer.Refusal) -> [JSONValue.Member] {
+        if body.isEmpty { return [] }
+        guard let members = (try? JSONValue(parsing: body))?.object else {
+            throw AdminAnswer.Refusal("the body is no JSON object")
+        }
+        return members
+    }
+
+    /// Refuses members that mean nothing here: a mistyped one must not be passed over.
+    func requireOnly(_ names: [String]) throws(AdminAnswer.Refusal) {
+        for member in try members() where !names.contains(member.name) {
+            let guess = Suggestion.nearest(to: member.name, in: names)
+            throw AdminAnswer.Refusal(
+                "the body has an unknown member '\(member.name.prefix(100))'"
+                    + (guess.map { "; did you mean '\($0)'?" } ?? "")
+                    + (names.isEmpty
+                        ? "; it takes none" : "; it takes \(names.joined(separator: ", "))")
+            )
+        }
+    }
+
+    /// A member that is true or false; false where it is missing.
+    func boolean(_ name: String) throws(AdminAnswer.Refusal) -> Bool {
+        guard let value = try members().first(where: { $0.name == name })?.value else {
+            return false
+        }
+        guard let boolean = value.boolean else {
+            throw AdminAnswer.Refusal("'\(name)' is neither true nor false")
+        }
+        return boolean
+    }
+
+    /// A member that is a whole number from 0 on; nil where it is missing.
+    func number(_ name: String) throws(AdminAnswer.Refusal) -> Int? {
+        guard let value = try members().first(where: { $0.name == name })?.value else {
+            return nil
+        }
+        guard let number = value.unsigned.flatMap({ Int(exactly: $0) }) else {
+            throw AdminAnswer.Refusal("'\(name)' is no whole number from 0 on")
+        }
+        return number
+    }
+}
+
+extension AdminAnswer {
+    /// Why a request cannot be understood.
+    struct Refusal: Error {
+        let sentence: String
+
+        init(_ sentence: String) { self.sentence = sentence }
+
+        var answer: AdminAnswer { AdminAnswer(.badRequest, "bad_request", sentence) }
+    }
+
+    static let notFound = AdminAnswer(
+        .notFound,
+        "route_not_found",
+        "there is nothing at this path; GET /openapi.json says what there is"
+    )
+
+    static func notAllowed(_ methods: String) -> AdminAnswer {
+        var answer = AdminAnswer(
+            .methodNotAllowed,
+            "method_not_allowed",
+            "this path takes \(methods)"
+        )
+        answer.fields = "Allow: \(methods)\r\n"
+        return answer
+    }
+}

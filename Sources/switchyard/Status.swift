@@ -1,0 +1,124 @@
+import Bytes
+import JSON
+import Platform
+import Serving
+
+extension Command {
+    static let status = Command(
+        name: "status",
+        summary: "show what a running host serves, and how it is",
+        usage: "status [OPTIONS]",
+        text: """
+            Prints the revision that is live and who committed it, every endpoint with the weights
+            that count beside those of its file, and every version in memory: ready, unhealthy,
+            kept (for a rollback), draining (waits for its last request), failed (with the
+            reason). REQUESTS and ERRORS count since the host has started, or since the version is
+            served. Exit status 1 when no host answers.
+            """,
+        options: adminOptions,
+        run: { arguments in
+            try requireWords(0, arguments)
+            let answer = try HostClient(admin: arguments).call("GET", "/admin/v1/status")
+            if arguments.has("json") {
+                StandardStream.output(String(decoding: answer.body, as: UTF8.self))
+                return answer.status == 200 ? .success : .failure
+            }
+            try requireSuccess(answer)
+            StandardStream.output(StatusText.text(answer.json))
+            return .success
+        }
+    )
+}
+
+/// The state of a host, for people.
+enum StatusText {
+    static func text(_ status: JSONValue) -> String {
+        var text = "switchyard \(word(status, "version")), process \(word(status, "processId")), "
+        text += "up \(duration(status["uptimeSeconds"]?.unsigned ?? 0)), "
+        text += status["ready"]?.boolean == true ? "ready\n" : "NOT READY\n"
+        for reason in status["reasons"]?.array?.compactMap(\.string) ?? [] {
+            text += "  \(Visible.line(reason))\n"
+        }
+        text += "revision \(word(status, "configRevision")), \(word(status, "committedBy")), "
+        text += "\(word(status, "committedAt"))\n"
+        if status["rollbackOf"] != nil {
+            text += "  rolled back to revision \(word(status, "rollbackOf")); 'switchyard reload' "
+            text += "returns to the files\n"
+        }
+        let listeners = status["listeners"]?.array?.compactMap(\.string) ?? []
+        text += "listening on \(listeners.joined(separator: ", ")): "
+        text += "\(word(status, "connections")) connections, \(word(status, "loops")) loops\n\n"
+        text += endpoints(status["endpoints"]?.array ?? [])
+        text += "\n"
+        text += deployments(status["deployments"]?.array ?? [])
+        return text
+    }
+
+    /// The text of a member, whatever it is.
+    private static func word(_ value: JSONValue, _ name: String) -> String {
+        switch value[name] {
+        case .string(let text): Visible.line(text)
+        case .number(let text): text
+        default: "-"
+        }
+    }
+
+    private static func duration(_ seconds: UInt64) -> String {
+        switch seconds {
+        case 0..<120: "\(seconds) s"
+        case 120..<7200: "\(seconds / 60) min"
+        case 7200..<172_800: "\(seconds / 3600) h"
+        default: "\(seconds / 86400) days"
+        }
+    }
+
+    /// A table of splits, and who has set live weights.
+    static func endpoints(_ endpoints: [JSONValue]) -> String {
+        guard !endpoints.isEmpty else { return "there is no endpoint\n" }
+        var rows = [
+            ["ENDPOINT", "SPLIT", "WEIGHT", "IN FILE", "SHARE", "ANSWERS", "REQUESTS", "ERRORS"]
+        ]
+        var notes = ""
+        for endpoint in endpoints {
+            for split in endpoint["splits"]?.array ?? [] {
+                var share = 0.0
+                if case .number(let text) = split["share"] { share = Double(text) ?? 0 }
+                rows.append([
+                    word(endpoint, "endpointName"), word(split, "backendName"),
+                    word(split, "weight"), word(split, "fileWeight"), Share.text(share),
+                    backend(split), word(split, "requests"), word(split, "errors"),
+                ])
+            }
+            if let live = endpoint["liveWeights"] {
+                notes +=
+                    "\(word(endpoint, "endpointName")): live weights of \(word(live, "author")) "
+                notes += "since \(word(live, "since"))\n"
+            }
+        }
+        return TextTable.text(rows) + notes
+    }
+
+    private static func backend(_ split: JSONValue) -> String {
+        guard let deployment = split["deployment"] else { return "value" }
+        let alias = deployment["alias"]?.string.map { " (\(Visible.line($0)))" } ?? ""
+        return "\(word(deployment, "branch"))/\(word(deployment, "name")) "
+            + "\(word(deployment, "version"))\(alias)"
+    }
+
+    private static func deployments(_ deployments: [JSONValue]) -> String {
+        guard !deployments.isEmpty else { return "no version is in memory\n" }
+        var rows = [["DEPLOYMENT", "VERSION", "STATE", "NAMES", "RUNS ON", "WAITING", "REASON"]]
+        for deployment in deployments {
+            let names = deployment["aliases"]?.array?.compactMap(\.string) ?? []
+            let execution = deployment["execution"]
+            rows.append([
+                "\(word(deployment, "branch"))/\(word(deployment, "name"))",
+                word(deployment, "version"), word(deployment, "state"),
+                names.isEmpty ? "-" : Visible.line(names.joined(separator: ", ")),
+                execution.map { word($0, "runsOn") } ?? "-",
+                execution.map { word($0, "waiting") } ?? "-", word(deployment, "reason"),
+            ])
+        }
+        return TextTable.text(rows)
+    }
+}
