@@ -158,6 +158,7 @@ targets += cSamples.map { name, path in
 /// Plugins in C for the tests: one that is right, and those that each do one thing wrong.
 let cPlugins = [
     "batch_model": "Tests/Fixtures/batch_model",
+    "life_model": "Tests/Fixtures/life_model",
     "slow_model": "Tests/Fixtures/slow_model",
     "thirty_lines": "Tests/Fixtures/thirty_lines",
     "misfit_no_tag": "Tests/Misfits/no_tag",

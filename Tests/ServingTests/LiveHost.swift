@@ -80,7 +80,7 @@ final class LiveHost {
     /// The lines of the request log.
     func logLines() throws -> [String] {
         var lines: [String] = []
-        for name in try Directory.names(in: configuration.logs) {
+        for name in try Directory.names(in: configuration.logs) where name.hasPrefix("requests-") {
             let text = try File.read("\(configuration.logs)/\(name)", limit: 1 << 28)
             lines += text.split(separator: 0x0a).map { String(decoding: $0, as: UTF8.self) }
         }

@@ -77,7 +77,7 @@ package final class HostProcess {
     package func records() throws -> [JSONValue] {
         let logs = "\(folder.path)/logs"
         var records: [JSONValue] = []
-        for name in try Directory.names(in: logs) where name.hasSuffix(".jsonl") {
+        for name in try Directory.names(in: logs) where name.hasPrefix("requests-") {
             let bytes = try File.read("\(logs)/\(name)", limit: 1 << 30)
             for line in bytes.split(separator: 0x0a) {
                 records.append(try JSONValue(parsing: Array(line)))
