@@ -11,6 +11,7 @@
 #                 scanner beside simdjson, and what a slow model and a slow disk disturb;
 #                 ROUNDS=5, SECONDS=4 for each case of a round
 #   make curves   cost by endpoints, splits, connections, bytes of a body, rows of a batch
+#   make reloads  what changes of a running host cost those who ask it, and leave in memory
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
 #   make format   format the sources
 #   make clean    remove what was built
@@ -23,7 +24,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup setup-bench test lint storm asan tsan fuzz bench curves footprint format clean
+.PHONY: serve build deploy setup setup-bench test lint storm asan tsan fuzz bench curves reloads footprint format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -105,6 +106,9 @@ bench: build setup-bench
 
 curves: build setup-bench
 	@$(BENCH)/curves.py
+
+reloads: build setup-bench
+	@$(BENCH)/reloads.py
 
 footprint: build
 	@$(BENCH)/footprint.py

@@ -90,8 +90,7 @@ targets += [
         ],
         exclude: [
             "bench.py", "curves.py", "disturbances.py", "footprint.py", "hosts.py", "parse.py",
-            "post.lua",
-            "RESULTS.md", "simdjson.cpp", "stages.py",
+            "post.lua", "reloads.py", "RESULTS.md", "simdjson.cpp", "stages.py",
         ],
         swiftSettings: swiftSettings
     ),

@@ -199,6 +199,35 @@ package final class DeploymentLoader {
         let bytes: [UInt8]
     }
 
+    // MARK: Private copies
+
+    /// The names in the folder of private copies that belong to a version.
+    private func names(_ manifest: Manifest) -> [String] {
+        let resources = Self.resourcesName(manifest)
+        let folder = resources.map { Path.absolute("\(copies)/\($0)/resources") } ?? ""
+        return ["\(manifest.pluginHash).so", Self.markerName(manifest, folder)]
+            + (resources.map { [$0] } ?? [])
+    }
+
+    /// Removes private copies of versions that are neither in the store nor in memory, and what a
+    /// process that died has left half-made.
+    package func removeUnusedCopies(except inMemory: [Manifest]) {
+        var wanted = Set(inMemory.flatMap { names($0) })
+        guard let deployments = try? store.deployments(),
+            let found = try? Directory.names(in: copies)
+        else { return }
+        for deployment in deployments {
+            for number in (try? store.versions(deployment)) ?? [] {
+                // Of a version that cannot be read nobody knows which copies are its own.
+                guard let manifest = try? store.manifest(deployment, number) else { return }
+                wanted.formUnion(names(manifest))
+            }
+        }
+        for name in found where !wanted.contains(name) {
+            try? Directory.removeAll("\(copies)/\(name)")
+        }
+    }
+
     private func privateCopy(_ manifest: Manifest, _ source: String) throws -> PrivateCopy {
         let hash = manifest.pluginHash
         let path = Path.absolute("\(copies)/\(hash).so")
@@ -218,10 +247,8 @@ package final class DeploymentLoader {
     /// Copies the resources beside the plugins; returns their folder, or an empty text.
     private func resources(_ manifest: Manifest, _ source: String) throws -> String {
         let files = manifest.files.filter { $0.path != "plugin.so" }
-        guard !files.isEmpty else { return "" }
-        var key = SHA256()
-        for file in files { key.update("\(file.path)\u{0}\(file.sha256)\n") }
-        let folder = Path.absolute("\(copies)/\(key.finishText()).resources")
+        guard let name = Self.resourcesName(manifest) else { return "" }
+        let folder = Path.absolute("\(copies)/\(name)")
         guard !File.exists(folder) else { return "\(folder)/resources" }
         let staging = try Directory.createTemporary(in: copies, prefix: ".new-")
         defer { try? Directory.removeAll(staging) }
@@ -234,6 +261,23 @@ package final class DeploymentLoader {
         return "\(folder)/resources"
     }
 
+    /// The name of the folder that a version's resources are copied to; nil when it has none.
+    private static func resourcesName(_ manifest: Manifest) -> String? {
+        let files = manifest.files.filter { $0.path != "plugin.so" }
+        guard !files.isEmpty else { return nil }
+        var key = SHA256()
+        for file in files { key.update("\(file.path)\u{0}\(file.sha256)\n") }
+        return "\(key.finishText()).resources"
+    }
+
+    /// The name of the file that says that a build was probed with these settings and resources.
+    private static func markerName(_ manifest: Manifest, _ resources: String) -> String {
+        var key = SHA256()
+        key.update("\(manifest.pluginHash)\n\(manifest.settings)\n\(resources)")
+        key.update("\n\(manifest.examples)")
+        return "\(key.finishText()).probed"
+    }
+
     /// Probes a build that this host has not seen with these settings and resources.
     private func probeOnce(
         _ path: String,
@@ -241,10 +285,7 @@ package final class DeploymentLoader {
         _ source: String,
         _ resources: String
     ) throws {
-        var key = SHA256()
-        key.update("\(manifest.pluginHash)\n\(manifest.settings)\n\(resources)")
-        key.update("\n\(manifest.examples)")
-        let marker = "\(copies)/\(key.finishText()).probed"
+        let marker = "\(copies)/\(Self.markerName(manifest, resources))"
         if File.exists(marker) { return }
         _ = try probe.run(
             ProbeRequest(

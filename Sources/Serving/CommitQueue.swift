@@ -142,6 +142,7 @@ package final class CommitQueue: Sendable {
 
     /// Runs on a thread of its own until `stop`.
     func run() {
+        tidy()
         while true {
             let expiry = committer.withLock { $0.shelf.nextExpiry } ?? .max
             let job = queue.wait(by: min(expiry, MonotonicClock.now() + 3_600_000_000_000)) {
@@ -181,7 +182,14 @@ package final class CommitQueue: Sendable {
             audit.write(request, author: author, before: before, outcome)
             board.countCommit(request.name, outcome.name)
             completion(outcome)
+            if request.readsFiles { tidy() }
         }
+    }
+
+    /// Removes from the disk what nobody needs any more; nobody waits for it.
+    private func tidy() {
+        let hasMore = queue.withLock { $0.isStopped || !$0.jobs.isEmpty }
+        if !hasMore { aside { $0.shelf.removeUnusedCopies() } }
     }
 
     private func attempt(_ request: CommitRequest, _ author: String) -> CommitOutcome {

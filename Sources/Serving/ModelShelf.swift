@@ -171,6 +171,11 @@ final class ModelShelf {
         return model
     }
 
+    /// Removes private copies that no version needs any more.
+    func removeUnusedCopies() {
+        loader.removeUnusedCopies(except: entries.map(\.manifest))
+    }
+
     // MARK: What is kept
 
     /// Says which models are served from now on. Those that were served before are kept for the

@@ -201,8 +201,8 @@ package final class Server {
     private static func connections(
         _ configuration: ServerConfiguration
     ) throws(StartFailure) -> Int {
-        // What the host itself needs: four descriptors a loop, and some for everything else.
-        let reserve = 64 + 4 * configuration.loops
+        // What the host itself needs: four descriptors a loop, those of admins, and some more.
+        let reserve = 128 + 4 * configuration.loops
         let limit = CurrentProcess.raiseDescriptorLimit()
         guard limit >= 2 * reserve else {
             throw .system(

@@ -185,16 +185,19 @@ def ask(server, path, body):
     return answer.status, answer.read().decode()
 
 
-def load(server, requests, seconds, connections=64):
-    """Posts `requests`, (path, body) each, in turn; every answer must have a status of success."""
+def load(server, requests, seconds, connections=64, delay=0):
+    """Posts `requests`, (path, body) each, in turn; every answer must have a status of success.
+
+    With a delay each connection waits so many milliseconds between an answer and the next request.
+    """
     file = f"{server.folder}/requests.txt"
     with open(file, "w") as lines:
         lines.writelines(f"{path} {body}\n" for path, body in requests)
     threads = min(2, connections)
     before, others_before, begun = server.cpu_seconds(), foreign_seconds(), time.monotonic()
     run = subprocess.run(
-        ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency",
-         "-s", SCRIPT, f"http://127.0.0.1:{server.port}", "--", file],
+        ["wrk", f"-t{threads}", f"-c{connections}", f"-d{round(seconds)}s", "--latency",
+         "-s", SCRIPT, f"http://127.0.0.1:{server.port}", "--", file, str(delay)],
         capture_output=True, text=True)
     cpu = server.cpu_seconds() - before
     others = foreign_seconds() - others_before - cpu

@@ -9,6 +9,9 @@ function init(arguments)
       local headers = {["Content-Type"] = "application/json"}
       requests[#requests + 1] = wrk.format("POST", path, headers, body)
    end
+   -- Milliseconds between an answer and the next request of its connection.
+   local pause = tonumber(arguments[2])
+   if pause and pause > 0 then delay = function() return pause end end
    -- Each thread begins somewhere else.
    next_request = math.random(#requests) - 1
 end

@@ -22,7 +22,7 @@ struct SiegeTests {
         // Fewer than it has promised itself: every further accept fails with EMFILE.
         let prlimit = try ChildProcess(
             executable: "/usr/bin/prlimit",
-            arguments: ["--pid", "\(number)", "--nofile=30:4096"],
+            arguments: ["--pid", "\(number)", "--nofile=40:4096"],
             environment: []
         )
         #expect(prlimit.wait(seconds: 10) == .exited(0), "\(prlimit.standardError)")

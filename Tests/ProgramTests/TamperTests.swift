@@ -112,7 +112,7 @@ struct TamperTests {
                 try expectTheOld("after a reload that failed")
             } else {
                 #expect(reload.end == .exited(0), "\(file): \(reload.output)\(reload.errors)")
-                // The new state: an endpoint without its file is gone, `latest` is an older version.
+                // The new state: an endpoint without its file is gone, `latest` is older.
                 let outcome = answer["outcome"]?.string
                 #expect(outcome == "committed" || outcome == "unchanged", "\(file)")
                 #expect(try client.call("GET", "/health/live").status == 200)

@@ -1,7 +1,8 @@
 // A model that tells of its life: with the settings {"diary": "FILE", "burnMilliseconds": 2000,
-// "ill": "FILE"} it appends a line to the diary when it is made and when it is destroyed, computes so
-// long in create(), is ill while the second file is there, and fails when it is asked after its end.
-// It answers the number of its version; with a resource `data`, which it maps, the sum of its bytes.
+// "ill": "FILE"} it appends a line to the diary when it is made and when it is destroyed, computes
+// so long in create(), is ill while the second file is there, and fails when it is asked after its
+// end. It answers the number of its version; with a resource `data`, which it maps, the sum of its
+// bytes.
 #define _GNU_SOURCE
 #include "model_plugin.h"
 
