@@ -141,6 +141,29 @@ struct ReloadTests {
         #expect(try ask(host).json["data"]?.unsigned == 1)
     }
 
+    @Test func `private copies go with the last version that has them`() throws {
+        let host = try LiveHost(endpoints: ["e": Self.model("latest")])
+        host.configuration.graceNanoseconds = 0
+        try host.deploy("m", "thirty_lines")
+        try host.deploy("m", "life_model")
+        try host.folder.write("state/plugins/leftover.so.17.new", "half")
+        try host.start()
+        func copies() throws -> [String] {
+            try Directory.names(in: "\(host.configuration.state)/plugins")
+        }
+        #expect(try eventually { try copies().count == 2 }, "a library and its mark")
+        try host.deploy("m", "thirty_lines", settings: "{\"other\": 1}")
+        _ = try host.commit(.reload(keepsWeights: false))
+        #expect(try eventually { try copies().count == 4 })
+        let store = DeploymentStore(root: host.configuration.deployments)
+        let name = try #require(DeploymentName(branch: "main", name: "m"))
+        try store.remove(name, 2) { _ in [:] }
+        try host.folder.write("endpoints/f.yaml", Self.value(1))
+        _ = try host.commit(.reload(keepsWeights: false))
+        #expect(try eventually { try copies().count == 2 })
+        #expect(try ask(host).json["code"]?.string == "bad_input", "version 3 is served")
+    }
+
     // MARK: Weights
 
     @Test func `live weights count at once, and a reload returns to the files`() throws {
