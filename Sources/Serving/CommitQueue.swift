@@ -15,6 +15,14 @@ package enum CommitOutcome: Sendable {
     /// Nothing was changed.
     case failed(CommitFailure)
 
+    /// What is live, if it is what was asked for.
+    var committed: Committed? {
+        switch self {
+        case .committed(let committed), .unchanged(let committed): committed
+        case .failed: nil
+        }
+    }
+
     /// The word that logs and metrics have for it.
     package var name: String {
         switch self {
@@ -177,6 +185,9 @@ package final class CommitQueue: Sendable {
                     "\(request.name) by \(author): nothing is changed: \(failure)",
                     ["errors": .number(failure.errors.count)]
                 )
+            }
+            if case .reload = request, let live = outcome.committed {
+                for model in live.models { model.forgetSlowCalls() }
             }
             settle()
             audit.write(request, author: author, before: before, outcome)

@@ -25,6 +25,8 @@ package final class ServedModel: Sendable {
     private let place: Atomic<UInt8>
     /// When a call was slow last, on the monotonic clock.
     private let lastSlow = Atomic<UInt64>(0)
+    /// Whether it was moved for calls that were slow, and not for an example.
+    private let movedForCalls = Atomic<Bool>(false)
     private let staysInline: Bool
     private let log: EventLog
     /// What the model says of its own health.
@@ -82,8 +84,16 @@ package final class ServedModel: Sendable {
         guard nanoseconds > Self.inlineNanoseconds + waited else { return }
         let last = lastSlow.exchange(moment, ordering: .relaxed)
         if last > 0, moment &- last < Self.memoryNanoseconds {
+            movedForCalls.store(true, ordering: .relaxed)
             demote(after: nanoseconds - waited)
         }
+    }
+
+    /// Gives a model that was moved for slow calls another chance on the loops: a reload does.
+    func forgetSlowCalls() {
+        guard movedForCalls.exchange(false, ordering: .relaxed) else { return }
+        lastSlow.store(0, ordering: .relaxed)
+        place.store(Place.loop.rawValue, ordering: .relaxed)
     }
 
     /// From now on the pool is asked.

@@ -1,3 +1,4 @@
+import Endpoints
 import JSON
 import Platform
 import Serving
@@ -233,6 +234,11 @@ struct PoolTests {
             #expect(status == 200)
         }.isLess(than: 300)
         #expect(try client.answer().status == 200)
+        let snapshot = try #require(host.server?.board.live.committed.snapshot)
+        let model = try #require(snapshot.deployments.first { $0.reference.name == "slow" }?.model)
+        #expect(model.currentPlace == .pool)
+        let outcome = try host.commit(.reload(keepsWeights: false))
+        #expect(model.currentPlace == .loop, "a reload is another chance: \(outcome)")
     }
 
     @Test func `an example that is slow puts a model on threads of its own from the start`() throws
