@@ -24,7 +24,7 @@ package enum ResponseHead {
     ///   - bodyBytes: the length of the body that follows.
     ///   - date: the text of the `Date` field, as RFC 9110 wants it.
     ///   - connection: what is said about the connection.
-    ///   - contentType: what the body is.
+    ///   - contentType: what the body is; nil: JSON.
     ///   - fields: further fields, each ended by CR and LF.
     ///   - bytes: what it is appended to.
     package static func write(
@@ -32,7 +32,7 @@ package enum ResponseHead {
         bodyBytes: Int,
         date: [UInt8],
         connection: ConnectionField,
-        contentType: StaticString = "application/json",
+        contentType: StaticString? = nil,
         fields: borrowing ByteBuffer,
         to bytes: inout ByteBuffer
     ) {
@@ -44,9 +44,13 @@ package enum ResponseHead {
             bytes.append(0x20)
             bytes.append(literal: status.reason)
         }
-        bytes.append(literal: "\r\nContent-Type: ")
-        bytes.append(literal: contentType)
-        bytes.append(literal: "\r\nContent-Length: ")
+        if let contentType {
+            bytes.append(literal: "\r\nContent-Type: ")
+            bytes.append(literal: contentType)
+            bytes.append(literal: "\r\nContent-Length: ")
+        } else {
+            bytes.append(literal: "\r\nContent-Type: application/json\r\nContent-Length: ")
+        }
         bytes.append(decimal: UInt64(bodyBytes))
         bytes.append(literal: "\r\nDate: ")
         bytes.append(contentsOf: date)

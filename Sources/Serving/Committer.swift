@@ -59,8 +59,8 @@ package final class Committer {
     /// `isStrict` is not set.
     package func start(isStrict: Bool) throws -> Committed {
         let stored = try storedRevision(isStrict: isStrict)
-        let files = files.read()
-        if let stored, !stored.files.isEmpty, stored.files == files.hash {
+        let read = files.readTexts()
+        if let stored, !stored.files.isEmpty, stored.files == read.hash {
             do {
                 return try serve(stored, degraded: nil)
             } catch {
@@ -74,8 +74,8 @@ package final class Committer {
         }
         do throws(CommitFailure) {
             return try carryOut(
-                Proposal(files, liveWeights: []),
-                before: stored.map { ($0, self.files.configuration(of: $0)) },
+                Proposal(files.understood(read), liveWeights: []),
+                before: stored.map { ($0, files.configuration(of: $0)) },
                 author: "start by user \(CurrentProcess.user)"
             )
         } catch {

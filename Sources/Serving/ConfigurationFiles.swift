@@ -24,15 +24,25 @@ package struct ConfigurationFiles: Sendable {
         let hash: String
     }
 
-    /// Reads everything.
-    func read() -> Reading {
-        let contents = folder.read()
+    /// Reads everything, and understands nothing of it yet.
+    func readTexts() -> Reading {
+        let contents = folder.readTexts()
         return Reading(contents: contents, hash: hash(contents))
     }
 
+    /// Understands what was read.
+    func understood(_ reading: Reading) -> Reading {
+        var reading = reading
+        folder.understand(&reading.contents)
+        return reading
+    }
+
+    /// Reads everything, and understands it.
+    func read() -> Reading { understood(readTexts()) }
+
     /// What tells the files from other ones: what endpoints say, which versions are stored, what is
     /// said of deployments.
-    package func hash() -> String { hash(folder.read()) }
+    package func hash() -> String { readTexts().hash }
 
     private func hash(_ contents: EndpointFolder.Contents) -> String {
         var hash = SHA256()

@@ -27,8 +27,22 @@ package struct EndpointFolder: Sendable {
         package init() {}
     }
 
-    /// Reads every endpoint file of the folder.
+    /// Reads every endpoint file of the folder, and understands them.
     package func read() -> Contents {
+        var contents = readTexts()
+        understand(&contents)
+        return contents
+    }
+
+    /// Understands the texts that were read.
+    func understand(_ contents: inout Contents) {
+        for text in contents.texts {
+            if let endpoint = parse(text, &contents.errors) { contents.endpoints.append(endpoint) }
+        }
+    }
+
+    /// Reads the text of every endpoint file of the folder.
+    func readTexts() -> Contents {
         var contents = Contents()
         let names: [String]
         do {
@@ -43,7 +57,11 @@ package struct EndpointFolder: Sendable {
                     "\(path)/\(name): found a name that ends in .yml; wanted .yaml; rename the file"
                 )
             }
-            if name.hasSuffix(".yaml") { read(String(name.dropLast(5)), into: &contents) }
+            if name.hasSuffix(".yaml"),
+                let text = readText(String(name.dropLast(5)), &contents.errors)
+            {
+                contents.texts.append(text)
+            }
         }
         return contents
     }
