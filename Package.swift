@@ -210,6 +210,12 @@ let tests: [(name: String, imports: [Target.Dependency])] = [
             "Surfaces",
         ]
     ),
+    (
+        "AdminTests",
+        [
+            "Admin", "Deployments", "HTTP", "JSON", "Logging", "Platform", "PluginHost", "Serving",
+        ]
+    ),
     ("ProgramTests", ["Digest", "Endpoints", "JSON", "Platform"]),
     ("TidyTests", ["Platform"]),
 ]

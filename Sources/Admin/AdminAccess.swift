@@ -5,11 +5,11 @@
 
 import Bytes
 import Digest
-import HTTP
+package import HTTP
 import Platform
 
 /// How somebody reached the admin listener.
-enum AdminPeer: Sendable {
+package enum AdminPeer: Sendable {
     /// Over the Unix socket, as this user; nil: the kernel does not say.
     case local(user: UInt32?)
     /// Over TCP; a key is wanted.
@@ -19,21 +19,23 @@ enum AdminPeer: Sendable {
 }
 
 /// Why somebody may not go on.
-struct AccessRefusal: Error {
-    let status: Status
-    let sentence: String
+package struct AccessRefusal: Error {
+    package let status: Status
+    package let sentence: String
 }
 
 /// Decides who may.
-struct AdminAccess: Sendable {
+package struct AdminAccess: Sendable {
     /// The file of keys, one a line; nil: nobody comes in over TCP.
-    let keyFile: String?
+    private let keyFile: String?
 
     static let keyBytesMinimum = 16
     private static let fileBytesMaximum = 1 << 16
 
+    package init(keyFile: String?) { self.keyFile = keyFile }
+
     /// Who asks, as logs say it; throws why he may not.
-    func author(
+    package func author(
         _ peer: AdminPeer,
         _ head: RequestHead,
         in text: Span<UInt8>
@@ -78,7 +80,7 @@ struct AdminAccess: Sendable {
     }
 
     /// Whether a `Host` is `localhost` or an address, with or without a port.
-    static func isAddress(_ host: String) -> Bool {
+    package static func isAddress(_ host: String) -> Bool {
         let isComplete = host.hasSuffix("]") || !host.contains(":")
         let withPort = isComplete ? "\(host):0" : host
         if SocketAddress(withPort) != nil { return !withPort.hasPrefix("unix:") }
@@ -115,11 +117,11 @@ struct AdminAccess: Sendable {
     }
 
     /// The key of an `Authorization`: `Bearer KEY`, `KEY`, or the user name of `Basic`.
-    static func key(in authorization: String) -> String? {
+    package static func key(in authorization: String) -> String? {
         let words = authorization.split(separator: " ", maxSplits: 1).map(String.init)
         guard words.count == 2 else { return words.first }
         switch words[0].lowercased() {
-        case "bearer": return words[1]
+        case "bearer": return String(words[1].drop { $0 == " " })
         case "basic":
             guard let decoded = Base64.decode(words[1]) else { return nil }
             let user = String(decoding: decoded.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
@@ -138,7 +140,7 @@ struct AdminAccess: Sendable {
     }
 
     /// Reads a file of keys, or says what is wrong with it.
-    static func readKeys(_ path: String) throws -> [String] {
+    package static func readKeys(_ path: String) throws -> [String] {
         let facts = try File.facts(path)
         let isOurs = facts.owner == CurrentProcess.user || facts.owner == 0
         guard facts.kind == .regular, isOurs, facts.mode & 0o077 == 0 else {

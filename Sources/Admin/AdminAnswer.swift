@@ -40,24 +40,27 @@ package struct AdminAnswer: Sendable {
 }
 
 extension AdminAnswer {
-    /// What a commit came to.
-    init(_ outcome: CommitOutcome, before: Int) {
+    /// What a commit came to; `done` is what was changed in the store before it, nil for nothing.
+    init(_ outcome: CommitOutcome, before: Int, done: [JSONValue.Member]? = nil) {
         switch outcome {
         case .committed(let committed), .unchanged(let committed):
             self.init(
                 .ok,
-                .object([
-                    .init("outcome", .string(outcome.name)),
-                    .init("configRevision", .number("\(committed.revision.number)")),
-                    .init("previousRevision", .number("\(before)")),
-                    .init("changes", .array(committed.changes.map(\.json))),
-                ])
+                .object(
+                    [
+                        .init("outcome", .string(outcome.name)),
+                        .init("configRevision", .number("\(committed.revision.number)")),
+                        .init("previousRevision", .number("\(before)")),
+                        .init("changes", .array(committed.changes.map(\.json))),
+                    ] + (done ?? [])
+                )
             )
         case .failed(let failure):
+            let what = done == nil ? "nothing is changed" : "the store is changed, and nothing else"
             self.init(
                 .unprocessableContent,
                 "commit_failed",
-                "nothing is changed: \(failure.errors.first ?? "")",
+                "\(what): \(failure.errors.first ?? "")",
                 errors: failure.errors
             )
         }

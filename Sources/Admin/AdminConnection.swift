@@ -10,6 +10,8 @@ import Serving
 /// An admin's connection on the admin loop.
 final class AdminConnection: LoopClient {
     let id: UInt64
+    /// Where it came in.
+    let kind: AdminListener.Kind
     private let socket: FileDescriptor
     private let peer: AdminPeer
     private unowned let owner: AdminLoop
@@ -22,6 +24,9 @@ final class AdminConnection: LoopClient {
     /// Whether somebody else works on the answer.
     private var isWaiting = false
     private var isHead = false
+    /// Whether the last answer has left, and what the peer still sends is dropped.
+    private var isLingering = false
+    private var droppedBytes = 0
     private var isClosed = false
 
     static let limits: HTTPLimits = {
@@ -29,30 +34,35 @@ final class AdminConnection: LoopClient {
         limits.bodyBytes = 1 << 20
         return limits
     }()
-    /// How long a request may take to arrive, an answer to leave, and a connection to say nothing.
-    private static let patienceNanoseconds: UInt64 = 60_000_000_000
+    /// How long, and how much, a peer may go on sending behind the last answer.
+    private static let lingerNanoseconds: UInt64 = 1_000_000_000
+    private static let lingerBytes = 4 << 20
 
     init(
         _ id: UInt64,
         _ socket: consuming FileDescriptor,
         _ peer: AdminPeer,
+        _ kind: AdminListener.Kind,
         _ owner: AdminLoop
     ) throws(SystemError) {
         self.id = id
         self.socket = socket
         self.peer = peer
+        self.kind = kind
         self.owner = owner
         token = try owner.eventLoop.register(self.socket, .readable, for: self)
-        wait()
+        setDeadline(after: owner.patienceNanoseconds)
     }
 
     func ready(_ interest: Interest) {
-        if interest.contains(.writable), !flush() { return }
-        guard !isWaiting else {
+        if isLingering { return linger() }
+        if isWaiting {
             if interest.contains(.broken) { close() }
-            return
+        } else if sent < output.count {
+            if flush() { advance() }
+        } else {
+            receive()
         }
-        receive()
     }
 
     func deadlineReached(now: UInt64) {
@@ -69,27 +79,30 @@ final class AdminConnection: LoopClient {
 
     /// Answers what is complete.
     private func advance() {
-        while !isClosed, !isWaiting, !closesAfterOutput, output.isEmpty {
+        while !isClosed, !isWaiting, !isLingering {
             let input = input
             switch request.examine(input.span, Self.limits) {
-            case .nothing, .incomplete: return wait()
+            case .nothing, .incomplete: return wait(for: .readable)
             case .emptyLine: forget(2)
             case .wantsContinue: output = ResponseHead.continue
             case .fault(let fault):
-                closesAfterOutput = true
-                put(AdminAnswer(fault.status, "bad_request", fault.problem))
+                (closesAfterOutput, isHead) = (true, false)
+                let isLarge = fault.status == .contentTooLarge
+                put(AdminAnswer(fault.status, isLarge ? "too_large" : "bad_request", fault.problem))
             case .complete(let head, let total):
                 let body = request.chunkedContents ?? Array(input[head.length..<total])
                 closesAfterOutput = !head.keepsAlive
                 isHead = head.method == .head
-                isWaiting = true
                 let answer = owner.answer(head, in: input.span, body: body, peer, for: id)
                 forget(total)
-                if let answer { finish(answer) }
+                guard let answer else {
+                    isWaiting = true
+                    return wait(for: Interest(rawValue: 0))
+                }
+                put(answer)
             }
             if !flush() { return }
         }
-        if !isClosed { wait() }
     }
 
     private func forget(_ count: Int) {
@@ -97,7 +110,7 @@ final class AdminConnection: LoopClient {
         request = PendingRequest(allowsEmptyLine: count > 2)
     }
 
-    /// Sends the answer of the request at hand.
+    /// Sends the answer that somebody else has made.
     func finish(_ answer: AdminAnswer) {
         guard isWaiting, !isClosed else { return }
         isWaiting = false
@@ -121,6 +134,7 @@ final class AdminConnection: LoopClient {
         )
         output = head.bytes
         if !isHead { output += answer.body }
+        setDeadline(after: owner.patienceNanoseconds)
     }
 
     private static func date() -> [UInt8] {
@@ -136,37 +150,59 @@ final class AdminConnection: LoopClient {
         )
     }
 
-    /// Sends what there is; false: the connection is closed, or the peer takes nothing at the
-    /// moment.
+    /// Sends what there is; false: the connection has come to its end, or the peer takes nothing at
+    /// the moment.
     private func flush() -> Bool {
         while sent < output.count {
             switch Socket.send(output, from: sent, to: socket) {
             case .moved(let count): sent += count
             case .wouldBlock:
-                wait()
+                wait(for: .writable)
                 return false
             case .endOfStream, .failed:
                 close()
                 return false
             }
         }
-        if !output.isEmpty {
-            (output, sent) = ([], 0)
-            if closesAfterOutput {
-                close()
-                return false
-            }
-        }
-        return true
+        guard !output.isEmpty else { return true }
+        (output, sent) = ([], 0)
+        // From here on the next request may take its time.
+        setDeadline(after: owner.patienceNanoseconds)
+        if closesAfterOutput { beginLingering() }
+        return !closesAfterOutput
     }
 
-    /// Waits for whatever comes next.
-    private func wait() {
+    private func wait(for interest: Interest) {
         guard let token else { return }
-        let interest: Interest =
-            sent < output.count ? .writable : isWaiting ? Interest(rawValue: 0) : .readable
         try? owner.eventLoop.modify(socket, interest, token)
-        owner.eventLoop.setDeadline(owner.eventLoop.now + Self.patienceNanoseconds, token)
+    }
+
+    /// The moment is not put off by bytes that come or go one by one.
+    private func setDeadline(after nanoseconds: UInt64) {
+        guard let token else { return }
+        owner.eventLoop.setDeadline(MonotonicClock.now() + nanoseconds, token)
+    }
+
+    // MARK: The end
+
+    /// Waits for the peer to be done: to close while its bytes lie unread could cost it the answer.
+    private func beginLingering() {
+        isLingering = true
+        input = []
+        Socket.finishSending(socket)
+        wait(for: .readable)
+        setDeadline(after: Self.lingerNanoseconds)
+    }
+
+    private func linger() {
+        var dropped: [UInt8] = []
+        switch Socket.receive(from: socket, into: &dropped, maximum: 1 << 16) {
+        case .moved(let count):
+            droppedBytes += count
+            if droppedBytes > Self.lingerBytes { close() }
+        case .wouldBlock: break
+        case .endOfStream, .failed: close()
+        }
     }
 
     func close() {

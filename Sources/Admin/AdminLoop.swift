@@ -14,14 +14,23 @@ final class AdminLoop {
     private var listeners: [AdminListener] = []
     private var mailboxClient: AdminMailboxClient?
     private var connections: [UInt64: AdminConnection] = [:]
+    private var counts: [AdminListener.Kind: Int] = [:]
     private var nextConnection: UInt64 = 1
+    /// How long a request may take to arrive, an answer to leave, and a connection to say nothing.
+    let patienceNanoseconds: UInt64
 
-    /// Admins at once; further ones wait in the kernel's queue.
-    static let connectionsMaximum = 48
+    /// Connections at once of each kind; further ones wait in the kernel's queue. Strangers on TCP
+    /// take no place from the Unix socket.
+    private static let connectionsMaximum = 48
 
-    init(_ router: AdminRouter, _ mailbox: Mailbox<AdminLoop>) throws(SystemError) {
+    init(
+        _ router: AdminRouter,
+        _ mailbox: Mailbox<AdminLoop>,
+        patienceNanoseconds: UInt64
+    ) throws(SystemError) {
         self.router = router
         self.mailbox = mailbox
+        self.patienceNanoseconds = patienceNanoseconds
         eventLoop = try EventLoop()
     }
 
@@ -47,16 +56,25 @@ final class AdminLoop {
         eventLoop.stop()
     }
 
-    var isFull: Bool { connections.count >= Self.connectionsMaximum }
+    func isFull(_ kind: AdminListener.Kind) -> Bool {
+        counts[kind, default: 0] >= Self.connectionsMaximum
+    }
 
-    func adopt(_ socket: consuming FileDescriptor, _ peer: AdminPeer) {
+    func adopt(
+        _ socket: consuming FileDescriptor,
+        _ peer: AdminPeer,
+        _ kind: AdminListener.Kind
+    ) {
         let id = nextConnection
         nextConnection += 1
-        connections[id] = try? AdminConnection(id, socket, peer, self)
+        guard let connection = try? AdminConnection(id, socket, peer, kind, self) else { return }
+        connections[id] = connection
+        counts[kind, default: 0] += 1
     }
 
     func forget(_ connection: AdminConnection) {
-        connections[connection.id] = nil
+        guard connections.removeValue(forKey: connection.id) != nil else { return }
+        counts[connection.kind, default: 1] -= 1
         for listener in listeners { listener.goOn() }
     }
 
@@ -103,7 +121,7 @@ final class AdminListener: LoopClient {
     func deadlineReached(now: UInt64) { goOn() }
 
     private func acceptAll() {
-        while !owner.isFull {
+        while !owner.isFull(kind) {
             guard let accepted = try? Socket.accept(from: socket) else { return pause() }
             switch consume accepted {
             case .connection(let connection):
@@ -114,7 +132,7 @@ final class AdminListener: LoopClient {
                     case .remote: .remote
                     case .metrics: .metrics
                     }
-                owner.adopt(connection, peer)
+                owner.adopt(connection, peer, kind)
             case .none: return
             case .outOfDescriptors: return pause()
             }
@@ -131,7 +149,7 @@ final class AdminListener: LoopClient {
     }
 
     func goOn() {
-        guard isPaused, !owner.isFull, let token else { return }
+        guard isPaused, !owner.isFull(kind), let token else { return }
         isPaused = false
         try? owner.eventLoop.modify(socket, .readable, token)
     }

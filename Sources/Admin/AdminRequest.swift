@@ -14,7 +14,17 @@ struct AdminRequest: Sendable {
     /// The members of the body's object; nothing for an empty body.
     func members() throws(AdminAnswer.Refusal) -> [JSONValue.Member] {
         if body.isEmpty { return [] }
-        guard let members = (try? JSONValue(parsing: body))?.object else {
+        let value: JSONValue
+        do throws(JSONError) {
+            value = try JSONValue(parsing: body)
+        } catch {
+            throw AdminAnswer.Refusal(
+                "the body is not JSON: \(error)",
+                status: .badRequest,
+                code: "bad_json"
+            )
+        }
+        guard let members = value.object else {
             throw AdminAnswer.Refusal("the body is no JSON object")
         }
         return members
@@ -57,13 +67,22 @@ struct AdminRequest: Sendable {
 }
 
 extension AdminAnswer {
-    /// Why a request cannot be understood.
+    /// Why nothing is done about a request.
     struct Refusal: Error {
+        let status: Status
+        let code: String
         let sentence: String
 
-        init(_ sentence: String) { self.sentence = sentence }
+        init(_ sentence: String, status: Status = .badRequest, code: String = "bad_request") {
+            (self.status, self.code, self.sentence) = (status, code, sentence)
+        }
 
-        var answer: AdminAnswer { AdminAnswer(.badRequest, "bad_request", sentence) }
+        /// There is no such thing: `code` says of which kind.
+        static func missing(_ code: String, _ sentence: String) -> Refusal {
+            Refusal(sentence, status: .notFound, code: code)
+        }
+
+        var answer: AdminAnswer { AdminAnswer(status, code, sentence) }
     }
 
     static let notFound = AdminAnswer(

@@ -8,6 +8,7 @@ import JSON
 import Logging
 import Platform
 import Serving
+import Surfaces
 
 /// Finds out what an admin wants, and sees to it. Any thread may use it.
 struct AdminRouter: Sendable {
@@ -29,16 +30,23 @@ struct AdminRouter: Sendable {
         do throws(AccessRefusal) {
             if case .metrics = peer { return metricsAnswer(head.method, path) }
             let author = try access.author(peer, head, in: text)
-            let request = AdminRequest(
-                method: head.method,
-                parts: path.split(separator: "/").map(String.init),
-                body: body,
-                author: author
+            guard let parts = Self.parts(head, in: text) else { return .notFound }
+            return route(
+                AdminRequest(method: head.method, parts: parts, body: body, author: author),
+                later
             )
-            return route(request, later)
         } catch {
             return refuse(error, head.method, path, peer)
         }
+    }
+
+    /// The parts of a path without its escapes; a `/` at the end is passed over.
+    private static func parts(_ head: RequestHead, in text: Span<UInt8>) -> [String]? {
+        var decoded: [UInt8] = []
+        guard Route.decode(text, head.path, to: &decoded) else { return nil }
+        if decoded.count > 1, decoded.last == UInt8(ascii: "/") { decoded.removeLast() }
+        let parts = decoded.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return parts.dropFirst().map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The answer to somebody who may not; it is in the audit log before it leaves.
@@ -51,7 +59,7 @@ struct AdminRouter: Sendable {
         var author = "somebody over TCP"
         if case .local(let user) = peer { author = "user \(user.map(String.init) ?? "unknown")" }
         control.audit.write(
-            "\(method) \(path.prefix(200))",
+            "\("\(method)".uppercased()) \(path.prefix(200))",
             author: author,
             outcome: "refused",
             [.init("error", .string(refusal.sentence))]
@@ -67,13 +75,10 @@ struct AdminRouter: Sendable {
     }
 
     private func metricsAnswer(_ method: Method, _ path: String) -> AdminAnswer {
-        guard method == .get || method == .head else { return AdminAnswer.notAllowed("GET, HEAD") }
-        switch path {
-        case "/metrics": return metrics()
-        case "/health/live", "/health/ready": return health(path)
-        default:
+        guard path == "/metrics" else {
             return AdminAnswer(.notFound, "route_not_found", "here is /metrics and nothing else")
         }
+        return method == .get || method == .head ? metrics() : AdminAnswer.notAllowed("GET, HEAD")
     }
 
     // MARK: Routes
@@ -85,9 +90,8 @@ struct AdminRouter: Sendable {
         case ("openapi.json", 1):
             guard isReading else { return .notAllowed("GET, HEAD") }
             return AdminAnswer(.ok, "application/json", Array(OpenAPI.text.utf8))
-        case ("health", 2):
-            let path = "/" + request.parts.joined(separator: "/")
-            return isReading ? health(path) : .notAllowed("GET, HEAD")
+        case ("health", 2) where ["live", "ready"].contains(request.parts[1]):
+            return isReading ? health(request.parts[1]) : .notAllowed("GET, HEAD")
         case ("admin", 3...) where request.parts[1] == "v1":
             return routeVersion1(request, Array(request.parts.dropFirst(2)), later)
         default: return .notFound
@@ -162,14 +166,10 @@ struct AdminRouter: Sendable {
         )
     }
 
-    private func health(_ path: String) -> AdminAnswer {
-        switch path {
-        case "/health/live": return AdminAnswer(.ok, .object([.init("live", .boolean(true))]))
-        case "/health/ready":
-            let readiness = Readiness.host(control.state, control.board.live.committed.snapshot)
-            return AdminAnswer(readiness.isReady ? .ok : .serviceUnavailable, readiness.json)
-        default: return .notFound
-        }
+    private func health(_ question: String) -> AdminAnswer {
+        if question == "live" { return AdminAnswer(.ok, .object([.init("live", .boolean(true))])) }
+        let readiness = Readiness.host(control.state, control.board.live.committed.snapshot)
+        return AdminAnswer(readiness.isReady ? .ok : .serviceUnavailable, readiness.json)
     }
 
     private func revisions(_ wanted: String?) -> AdminAnswer {
@@ -181,17 +181,22 @@ struct AdminRouter: Sendable {
             }
             return AdminAnswer(.ok, .array(list))
         }
-        guard let number = Int(wanted), store.numbers.contains(number),
+        guard let number = Self.number(wanted), store.numbers.contains(number),
             let revision = try? store.revision(number),
             let value = try? JSONValue(parsing: Array(revision.text.utf8))
         else {
             return AdminAnswer(
                 .notFound,
                 "revision_not_found",
-                "there is no revision '\(wanted)'; GET /admin/v1/revisions lists them"
+                "there is no revision '\(wanted.prefix(100))'; GET /admin/v1/revisions lists them"
             )
         }
         return AdminAnswer(.ok, value)
+    }
+
+    /// A number in a path, as it is written everywhere.
+    static func number(_ text: String) -> Int? {
+        Bytes.decimal(text.utf8).flatMap { Int(exactly: $0) }
     }
 
     private static func summary(
@@ -222,7 +227,8 @@ struct AdminRouter: Sendable {
         _ wanted: CommitRequest,
         _ request: AdminRequest,
         _ later: @escaping Completion
-    ) -> AdminAnswer? {
+    ) throws(AdminAnswer.Refusal) -> AdminAnswer? {
+        try requireRunning()
         let before = control.board.live.committed.revision.number
         control.commits.commit(wanted, author: request.author) { outcome in
             later(AdminAnswer(outcome, before: before))
@@ -245,7 +251,7 @@ struct AdminRouter: Sendable {
         do throws(AdminAnswer.Refusal) {
             let keeps = try request.boolean("keepWeights")
             try request.requireOnly(["keepWeights"])
-            return commit(.reload(keepsWeights: keeps), request, later)
+            return try commit(.reload(keepsWeights: keeps), request, later)
         } catch {
             return refused("reload", request, error)
         }
@@ -255,7 +261,7 @@ struct AdminRouter: Sendable {
         do throws(AdminAnswer.Refusal) {
             let number = try request.number("configRevision")
             try request.requireOnly(["configRevision"])
-            return commit(.rollback(to: number), request, later)
+            return try commit(.rollback(to: number), request, later)
         } catch {
             return refused("rollback", request, error)
         }
@@ -266,28 +272,51 @@ struct AdminRouter: Sendable {
         endpoint: String,
         _ later: @escaping Completion
     ) -> AdminAnswer? {
-        switch request.method {
-        case .delete: return commit(.resetWeights(endpoint: endpoint), request, later)
-        case .put:
-            do throws(AdminAnswer.Refusal) {
-                let members = try request.members()
-                try request.requireOnly(["weights"])
-                let value = members.first { $0.name == "weights" }?.value
-                guard let weights = LiveWeights.weights(value) else {
-                    throw AdminAnswer.Refusal(
-                        "wanted {\"weights\": {\"control\": 9, \"experiment\": 1}}, each weight "
-                            + Weight.rule
-                    )
-                }
-                return commit(.weights(endpoint: endpoint, weights), request, later)
-            } catch {
-                return refused("weights", request, error)
+        guard request.method == .put || request.method == .delete else {
+            return .notAllowed("PUT, DELETE")
+        }
+        do throws(AdminAnswer.Refusal) {
+            let names = control.board.live.committed.configuration.endpoints.map(\.name)
+            guard names.contains(endpoint) else {
+                throw .missing("endpoint_not_found", Self.noEndpoint(endpoint, names))
             }
-        default: return .notAllowed("PUT, DELETE")
+            guard request.method == .put else {
+                try request.requireOnly([])
+                return try commit(.resetWeights(endpoint: endpoint), request, later)
+            }
+            let members = try request.members()
+            try request.requireOnly(["weights"])
+            let value = members.first { $0.name == "weights" }?.value
+            guard let weights = LiveWeights.weights(value) else {
+                throw AdminAnswer.Refusal(
+                    "wanted {\"weights\": {\"control\": 9, \"experiment\": 1}}, each weight "
+                        + Weight.rule
+                )
+            }
+            return try commit(.weights(endpoint: endpoint, weights), request, later)
+        } catch {
+            return refused("weights", request, error)
         }
     }
 
-    private func refused(
+    /// That there is no such endpoint, and what was probably meant.
+    static func noEndpoint(_ name: String, _ names: [String]) -> String {
+        let guess = Suggestion.nearest(to: name, in: names)
+        return "there is no endpoint '\(name.prefix(100))'"
+            + (guess.map { "; did you mean '\($0)'?" } ?? "")
+    }
+
+    /// Nothing is changed on the way out.
+    func requireRunning() throws(AdminAnswer.Refusal) {
+        guard control.state.isDraining else { return }
+        throw AdminAnswer.Refusal(
+            "the host is shutting down; ask again when it has started",
+            status: .serviceUnavailable,
+            code: "draining"
+        )
+    }
+
+    func refused(
         _ action: String,
         _ request: AdminRequest,
         _ refusal: AdminAnswer.Refusal
@@ -299,127 +328,5 @@ struct AdminRouter: Sendable {
             [.init("error", .string(refusal.sentence))]
         )
         return refusal.answer
-    }
-
-    // MARK: The store
-
-    /// `PUT` or `DELETE /admin/v1/deployments/<branch>/<name>/aliases/<alias>`
-    private func alias(
-        _ request: AdminRequest,
-        _ parts: [String],
-        _ later: @escaping Completion
-    ) -> AdminAnswer? {
-        do throws(AdminAnswer.Refusal) {
-            let deployment = try Self.deployment(parts)
-            let (name, store) = (parts[4], control.store)
-            guard Names.isAlias(name) else {
-                throw AdminAnswer.Refusal("'\(name.prefix(100))' is no alias")
-            }
-            switch request.method {
-            case .put:
-                guard let number = try request.number("version"), number > 0 else {
-                    throw AdminAnswer.Refusal("wanted {\"version\": 3}, a version's number")
-                }
-                let reloads = try request.boolean("reload")
-                try request.requireOnly(["version", "reload"])
-                let detail = "\(deployment) \(name) = \(number)"
-                return change("alias set", detail, request, reloads, later) {
-                    () throws(DeploymentError) in
-                    let before = try store.setAlias(name, of: deployment, to: number)
-                    return before.map { [.init("previousVersion", .number("\($0)"))] } ?? []
-                }
-            case .delete:
-                let reloads = try request.boolean("reload")
-                try request.requireOnly(["reload"])
-                let detail = "\(deployment) \(name)"
-                return change("alias remove", detail, request, reloads, later) {
-                    () throws(DeploymentError) in
-                    let before = try store.removeAlias(name, of: deployment)
-                    return [.init("previousVersion", .number("\(before)"))]
-                }
-            default: return .notAllowed("PUT, DELETE")
-            }
-        } catch {
-            return refused("alias", request, error)
-        }
-    }
-
-    /// `DELETE /admin/v1/deployments/<branch>/<name>/versions/<number>`
-    private func remove(
-        _ request: AdminRequest,
-        _ parts: [String],
-        _ later: @escaping Completion
-    ) -> AdminAnswer? {
-        guard request.method == .delete else { return .notAllowed("DELETE") }
-        do throws(AdminAnswer.Refusal) {
-            let deployment = try Self.deployment(parts)
-            guard let number = Int(parts[4]), number > 0 else {
-                throw AdminAnswer.Refusal("'\(parts[4].prefix(100))' is no version's number")
-            }
-            try request.requireOnly([])
-            let (store, use) = (control.store, control.versionUse)
-            return change("remove", "\(deployment) \(number)", request, false, later) {
-                () throws(DeploymentError) in
-                try store.remove(deployment, number, usedBy: use.users)
-                return []
-            }
-        } catch {
-            return refused("remove", request, error)
-        }
-    }
-
-    /// Changes the store on a thread of its own, writes it down, and reloads if that is wanted.
-    private func change(
-        _ action: String,
-        _ detail: String,
-        _ request: AdminRequest,
-        _ reloads: Bool,
-        _ later: @escaping Completion,
-        _ body: @escaping @Sendable () throws(DeploymentError) -> [JSONValue.Member]
-    ) -> AdminAnswer? {
-        let (control, author) = (self.control, request.author)
-        let work: @Sendable () -> Void = {
-            let subject = JSONValue.Member("subject", .string(detail))
-            do throws(DeploymentError) {
-                let facts = try body()
-                control.audit.write(action, author: author, outcome: "done", [subject] + facts)
-                guard reloads else {
-                    return later(
-                        AdminAnswer(.ok, .object([.init("outcome", .string("done"))] + facts))
-                    )
-                }
-                let before = control.board.live.committed.revision.number
-                control.commits.commit(.reload(keepsWeights: true), author: author) { outcome in
-                    later(AdminAnswer(outcome, before: before))
-                }
-            } catch {
-                let problem = JSONValue.Member("error", .string(error.description))
-                control.audit.write(action, author: author, outcome: "failed", [subject, problem])
-                later(AdminAnswer(.conflict, "store_unchanged", error.description))
-            }
-        }
-        do {
-            _ = try Thread(name: "admin-work", stackBytes: 8 << 20, work)
-            return nil
-        } catch {
-            return AdminAnswer(
-                .serviceUnavailable,
-                "not_ready",
-                "no thread can be started: \(error); ask again later"
-            )
-        }
-    }
-
-    private static func deployment(
-        _ parts: [String]
-    ) throws(AdminAnswer.Refusal) -> DeploymentName {
-        let branch = Names.branch(ofFolder: parts[1])
-        guard let deployment = DeploymentName(branch: branch, name: parts[2]) else {
-            throw AdminAnswer.Refusal(
-                "'\(parts[1].prefix(100))/\(parts[2].prefix(100))' is no deployment; in a path the "
-                    + "branch stands before the name, with '~' for '/'"
-            )
-        }
-        return deployment
     }
 }

@@ -15,6 +15,8 @@ package struct AdminConfiguration: Sendable {
     package var keyFile: String?
     /// Addresses for `/metrics` alone, without a key.
     package var metricsListen: [SocketAddress] = []
+    /// How long a request may take to arrive, an answer to leave, and a connection to say nothing.
+    package var patienceNanoseconds: UInt64 = 60_000_000_000
 
     /// Admins reach it over a Unix socket in the state folder.
     package init(state: String) {
@@ -55,35 +57,59 @@ package final class AdminServer {
                 throw .configuration("--admin-key-file \(error)")
             }
         }
+        guard SocketAddress("unix:\(configuration.socket)") != nil else {
+            throw .configuration(
+                "\(configuration.socket): found a path of \(configuration.socket.utf8.count) bytes "
+                    + "for the admins' Unix socket; wanted at most 107; name a shorter --state"
+            )
+        }
         let access = AdminAccess(keyFile: configuration.keyFile)
         let router = AdminRouter(control: control, access: access)
+        var sockets: [AdminSocket] = []
         do {
-            try start(router, control.log)
+            try listen(&sockets)
+            try start(sockets.map { ($0.number, $0.kind) }, router, control.log)
         } catch {
+            for socket in sockets { socket.close() }
+            if !sockets.isEmpty { try? File.remove(configuration.socket) }
             throw .system("the admin listener: \(error)")
         }
     }
 
-    private func start(_ router: AdminRouter, _ log: EventLog) throws {
-        var numbers: [(number: CInt, AdminListener.Kind)] = []
+    /// A socket that listens and that nobody answers on yet.
+    private struct AdminSocket {
+        let number: CInt
+        let kind: AdminListener.Kind
+
+        func close() { _ = FileDescriptor(owning: number) }
+    }
+
+    /// Listens everywhere; what listens when it throws is left in `sockets`.
+    private func listen(_ sockets: inout [AdminSocket]) throws(SystemError) {
         let local = try Socket.listen(on: .unix(configuration.socket), backlog: 64)
+        sockets.append(AdminSocket(number: local.release(), kind: .local))
         try File.setMode(configuration.socket, 0o600)
-        numbers.append((local.release(), .local))
         for address in configuration.listen {
             let socket = try Socket.listen(on: address, backlog: 64)
             addresses.append(try Socket.localAddress(of: socket, asked: address))
-            numbers.append((socket.release(), .remote))
+            sockets.append(AdminSocket(number: socket.release(), kind: .remote))
         }
         for address in configuration.metricsListen {
             let socket = try Socket.listen(on: address, backlog: 64)
             metricsAddresses.append(try Socket.localAddress(of: socket, asked: address))
-            numbers.append((socket.release(), .metrics))
+            sockets.append(AdminSocket(number: socket.release(), kind: .metrics))
         }
-        let mailbox = self.mailbox
-        let taken = numbers
+    }
+
+    private func start(
+        _ sockets: [(number: CInt, AdminListener.Kind)],
+        _ router: AdminRouter,
+        _ log: EventLog
+    ) throws(SystemError) {
+        let (mailbox, patience) = (self.mailbox, configuration.patienceNanoseconds)
         thread = try Thread(name: "admin") {
             do {
-                try AdminLoop(router, mailbox).run(taken)
+                try AdminLoop(router, mailbox, patienceNanoseconds: patience).run(sockets)
             } catch {
                 log.write(.error, "admin.failed", "answering admins has ended: \(error)")
             }

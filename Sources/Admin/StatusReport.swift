@@ -87,7 +87,7 @@ struct StatusReport {
             return AdminAnswer(
                 .notFound,
                 "endpoint_not_found",
-                "there is no endpoint '\(name.prefix(100))'"
+                AdminRouter.noEndpoint(name, live.committed.configuration.endpoints.map(\.name))
             )
         }
         return AdminAnswer(.ok, json(endpoint, prepared))

@@ -10,6 +10,8 @@ extension Array where Element == UInt8 {
     /// Appends the bytes of a span.
     @inlinable
     public mutating func append(_ bytes: Span<UInt8>) {
+        // Nothing onto nothing would write to the empty array that all threads share.
+        guard !bytes.isEmpty else { return }
         append(addingCapacity: bytes.count) { output in
             for index in bytes.indices {
                 output.append(bytes[index])
