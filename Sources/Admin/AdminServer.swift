@@ -22,6 +22,31 @@ package struct AdminConfiguration: Sendable {
     package init(state: String) {
         socket = "\(state)/admin.sock"
     }
+
+    /// Throws what would keep it from being served; called before a start changes anything.
+    package func check() throws(StartFailure) {
+        if !listen.isEmpty {
+            guard let keyFile = keyFile else {
+                throw .configuration(
+                    "--admin-listen: found no --admin-key-file; wanted a file with a key on each "
+                        + "line: whoever administers over TCP needs one"
+                )
+            }
+            do {
+                _ = try AdminAccess.readKeys(keyFile)
+            } catch {
+                throw .configuration("--admin-key-file \(error)")
+            }
+        }
+        guard SocketAddress("unix:\(socket)") != nil else {
+            throw .configuration(
+                "\(socket): found a path of \(socket.utf8.count) bytes "
+                    + "for the admins' Unix socket; wanted at most 107; name a shorter --state"
+            )
+        }
+        for address in listen { try Server.probe(address, option: "admin-listen") }
+        for address in metricsListen { try Server.probe(address, option: "metrics-listen") }
+    }
 }
 
 /// Answers admins until `stop`.
@@ -44,25 +69,7 @@ package final class AdminServer {
         } catch {
             throw .system("the admin listener: \(error)")
         }
-        if !configuration.listen.isEmpty {
-            guard let keyFile = configuration.keyFile else {
-                throw .configuration(
-                    "--admin-listen: found no --admin-key-file; wanted a file with a key on each "
-                        + "line: whoever administers over TCP needs one"
-                )
-            }
-            do {
-                _ = try AdminAccess.readKeys(keyFile)
-            } catch {
-                throw .configuration("--admin-key-file \(error)")
-            }
-        }
-        guard SocketAddress("unix:\(configuration.socket)") != nil else {
-            throw .configuration(
-                "\(configuration.socket): found a path of \(configuration.socket.utf8.count) bytes "
-                    + "for the admins' Unix socket; wanted at most 107; name a shorter --state"
-            )
-        }
+        try configuration.check()
         let access = AdminAccess(keyFile: configuration.keyFile)
         let router = AdminRouter(control: control, access: access)
         var sockets: [AdminSocket] = []

@@ -18,7 +18,7 @@ struct StatusReport {
     init(_ control: HostControl) {
         self.control = control
         live = control.board.live
-        let endpoints = (try? live.committed.configuration.effectiveEndpoints()) ?? []
+        let endpoints = live.committed.configuration.effectiveEndpoints
         effective = Dictionary(endpoints.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     }
 

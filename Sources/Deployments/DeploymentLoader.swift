@@ -30,6 +30,8 @@ package final class LoadedVersion: Sendable {
     package let execution: Execution
     /// The `data` of requests that it must answer before it is ready.
     package let examples: [JSONValue]
+    /// The names of its private copies.
+    let copies: [String]
 
     package init(
         deployment: DeploymentName,
@@ -38,8 +40,10 @@ package final class LoadedVersion: Sendable {
         description: ModelDescription,
         instance: ModelInstance,
         execution: Execution,
-        examples: [JSONValue]
+        examples: [JSONValue],
+        copies: [String] = []
     ) {
+        self.copies = copies
         self.deployment = deployment
         self.number = number
         self.pluginHash = pluginHash
@@ -61,9 +65,11 @@ package final class DeploymentLoader {
     private let poolThreads: Int
     /// How long opening a plugin and its `create` may take together.
     private let createNanoseconds: UInt64
-    private var images: [String: Plugin] = [:]
+    private let images = Guarded<[String: Plugin]>([:])
+    /// Builds, by their hash, whose opening or `create` runs, or has been left behind.
+    private let inTheMaking = Guarded<Set<String>>([])
     /// How many libraries are in the process: they stay for good.
-    package var imageCount: Int { images.count }
+    package var imageCount: Int { images.withLock { $0.count } }
 
     /// A loader.
     ///
@@ -104,7 +110,6 @@ package final class DeploymentLoader {
             let resources = try resources(manifest, source)
             try probeOnce(copy.path, manifest, source, resources)
             let (plugin, instance) = try create(manifest, copy, source, resources)
-            images[manifest.pluginHash] = plugin
             let description = try ModelDescription(json: plugin.description)
             return LoadedVersion(
                 deployment: deployment,
@@ -113,7 +118,8 @@ package final class DeploymentLoader {
                 description: description,
                 instance: instance,
                 execution: try execution(description, settings, deployment, source),
-                examples: description.examples + (try Self.examples(manifest))
+                examples: description.examples + (try Self.examples(manifest)),
+                copies: names(manifest)
             )
         } catch let error as DeploymentError {
             throw error
@@ -132,12 +138,21 @@ package final class DeploymentLoader {
         _ source: String,
         _ resources: String
     ) throws -> (Plugin, ModelInstance) {
-        let (log, image) = (self.log, images[manifest.pluginHash])
+        let (log, images, inTheMaking) = (self.log, self.images, self.inTheMaking)
+        let hash = manifest.pluginHash
+        guard inTheMaking.withLock({ $0.insert(hash).inserted }) else {
+            throw DeploymentError(
+                "\(source)/plugin.so: found that opening it, or its create(), has not come back "
+                    + "from the time before; wanted an end of that; deploy another build"
+            )
+        }
         let result = try BoundedTask.run(name: "create", nanoseconds: createNanoseconds) {
-            Result {
+            defer { inTheMaking.withLock { _ = $0.remove(hash) } }
+            return Result {
                 let plugin =
-                    try image
+                    try images.withLock { $0[hash] }
                     ?? Plugin(path: copy.path, bytes: copy.bytes, shownAs: "\(source)/plugin.so")
+                images.withLock { $0[hash] = plugin }
                 let instance = try ModelInstance(
                     plugin: plugin,
                     name: manifest.name,
@@ -211,8 +226,8 @@ package final class DeploymentLoader {
 
     /// Removes private copies of versions that are neither in the store nor in memory, and what a
     /// process that died has left half-made.
-    package func removeUnusedCopies(except inMemory: [Manifest]) {
-        var wanted = Set(inMemory.flatMap { names($0) })
+    package func removeUnusedCopies(except inMemory: [LoadedVersion]) {
+        var wanted = Set(inMemory.flatMap(\.copies))
         guard let deployments = try? store.deployments(),
             let found = try? Directory.names(in: copies)
         else { return }

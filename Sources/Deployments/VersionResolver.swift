@@ -90,6 +90,20 @@ extension DeploymentStore {
         }
     }
 
+    /// The same, with one kind of error.
+    package func requireUnchanged(
+        _ deployment: DeploymentName,
+        _ version: Int
+    ) throws(DeploymentError) {
+        do {
+            try verify(deployment, version)
+        } catch let error as DeploymentError {
+            throw error
+        } catch {
+            throw DeploymentError("\(error)")
+        }
+    }
+
     /// What tells a version's files from other ones without reading them; nil when one of them
     /// cannot be looked at.
     package func traits(_ deployment: DeploymentName, _ manifest: Manifest) -> [FileFacts]? {
@@ -99,14 +113,20 @@ extension DeploymentStore {
         return facts.count == paths.count ? facts : nil
     }
 
-    /// What decides which versions a host loads, beside the endpoint files: the versions that are
-    /// stored, and the deployments' files, as text.
+    /// What decides which versions a host loads, beside the endpoint files: the newest version of
+    /// each deployment, and its aliases, as text.
     package func listing() throws(SystemError) -> String {
         var text = ""
         for deployment in try deployments() {
-            text += "\(deployment) \(try versions(deployment))\n"
-            let file = try? File.read(path(deployment), limit: YAMLParser.bytesMaximum)
-            text += "\(String(decoding: file ?? [], as: UTF8.self))\n"
+            guard let newest = try versions(deployment).last else { continue }
+            text += "\(deployment) \(newest)\n"
+            do {
+                for (alias, number) in try file(deployment).aliases.sorted(by: { $0 < $1 }) {
+                    text += "\(alias) \(number)\n"
+                }
+            } catch {
+                text += "\(error)\n"
+            }
         }
         return text
     }

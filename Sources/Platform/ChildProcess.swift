@@ -94,15 +94,31 @@ package final class ChildProcess {
     }
 
     /// Waits until the process has ended; nil, after killing it, when that takes too long.
-    package func wait(seconds: Double) -> ProcessEnd? {
-        let limit = MonotonicClock.now() + UInt64(seconds * 1e9)
-        while MonotonicClock.now() < limit {
+    ///
+    /// Time that it was ready and had no processor does not count if it is `patient`, up to nine
+    /// times the time itself.
+    package func wait(seconds: Double, isPatient: Bool = false) -> ProcessEnd? {
+        let time = UInt64(seconds * 1e9)
+        let start = MonotonicClock.now()
+        var limit = start + time
+        while true {
             if let end = poll() { return end }
             MonotonicClock.sleep(nanoseconds: 1_000_000)
+            guard MonotonicClock.now() >= limit else { continue }
+            let later = isPatient ? start + time + min(waitedForProcessor, 9 * time) : limit
+            guard later > limit else { break }
+            limit = later
         }
         kill(-id, SIGKILL)
         while poll() == nil { MonotonicClock.sleep(nanoseconds: 1_000_000) }
         return nil
+    }
+
+    /// Nanoseconds that its first thread was ready to run and had no processor.
+    private var waitedForProcessor: UInt64 {
+        let text = (try? File.readStream("/proc/\(id)/schedstat")) ?? []
+        let words = String(decoding: text, as: UTF8.self).split(separator: " ")
+        return words.count > 1 ? UInt64(words[1]) ?? 0 : 0
     }
 
     /// What the process has written to standard output so far.

@@ -47,6 +47,22 @@ package enum Socket {
         return socket
     }
 
+    /// Throws if an address cannot be listened on at the moment; nobody can connect meanwhile.
+    package static func probe(_ address: SocketAddress) throws(SystemError) {
+        if case .unix = address { return }
+        let text = address.description
+        let socket = FileDescriptor(
+            owning: try SystemCall.run("socket", text) {
+                Glibc.socket(address.family, CInt(SOCK_STREAM.rawValue), 0)
+            }
+        )
+        let number = socket.number
+        try setOption(number, SOL_SOCKET, SO_REUSEADDR, 1)
+        try SystemCall.run("bind", text) {
+            unsafe address.withSystemAddress { unsafe bind(number, $0, $1) }
+        }
+    }
+
     /// Removes a socket's file that nobody listens on; refuses to touch anything else.
     private static func removeDeadSocket(
         _ path: String,

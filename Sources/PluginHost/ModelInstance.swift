@@ -9,8 +9,8 @@ import Platform
 /// SAFETY: `instance` is the plugin's own pointer, constant from `create` to `destroy`. The
 /// contract allows `predict` from several threads for a concurrent model; a serial one is asked by
 /// the one thread of its pool, after its warm-up has ended. `destroy` is called once: by
-/// `destroy()`, after its owner has seen the last call return, or by `deinit`, when nobody can call
-/// any more.
+/// `destroy()`, after its owner has seen the last call return, warm-up and health included, or by
+/// `deinit`, when nobody can call any more.
 @safe
 package final class ModelInstance: @unchecked Sendable {
     /// What made it.
@@ -28,13 +28,16 @@ package final class ModelInstance: @unchecked Sendable {
     ///   - settings: JSON text; `{}` when there are none.
     ///   - resources: the folder of the version's resources; empty when there are none.
     ///   - log: where the instance's log lines go.
+    ///   - turnNanoseconds: how long it waits for another `create`, `health` or `destroy` of the
+    ///     plugin.
     package init(
         plugin: Plugin,
         name: String,
         version: Int,
         settings: String,
         resources: String,
-        log: @escaping PluginLogSink
+        log: @escaping PluginLogSink,
+        turnNanoseconds: UInt64 = 30_000_000_000
     ) throws(PluginError) {
         self.plugin = plugin
         let source = LogSource(name: "\(name)/\(version)", sink: log)
@@ -42,7 +45,7 @@ package final class ModelInstance: @unchecked Sendable {
         let frame = CallFrame()
         var writer = unsafe frame.makeWriter()
         let made = unsafe withExtendedLifetime((frame, source)) {
-            unsafe plugin.inTurn(nanoseconds: .max) {
+            unsafe plugin.inTurn(nanoseconds: turnNanoseconds) {
                 unsafe Self.create(plugin, name, version, settings, resources, source, &writer)
             }
         }
@@ -110,16 +113,15 @@ package final class ModelInstance: @unchecked Sendable {
     /// Whether the plugin can say how an instance is.
     package var knowsItsHealth: Bool { unsafe plugin.table.health != nil }
 
-    /// Asks the instance whether it can answer: why not, or nil when it can, or when another
-    /// function of its plugin is running, which may not run at the same time.
-    package func askHealth() -> String? {
+    /// Asks the instance whether it can answer.
+    package func askHealth() -> HealthAnswer {
         plugin.inTurn(nanoseconds: 0) {
             let frame = CallFrame()
             var writer = unsafe frame.makeWriter()
             let code = unsafe plugin.table.health?(instance, &writer) ?? MODEL_OK
-            guard code != MODEL_OK else { return nil }
-            return frame.message.isEmpty ? "the model gives no reason" : frame.message
-        } ?? nil
+            guard code != MODEL_OK else { return .fine }
+            return .ill(frame.message.isEmpty ? "the model gives no reason" : frame.message)
+        } ?? .busy
     }
 
     /// Scores one row.
@@ -253,6 +255,15 @@ package final class ModelInstance: @unchecked Sendable {
             return .failed(.internalError, "the model wrote more than one result for one row")
         }
     }
+}
+
+/// What an instance says of its health.
+package enum HealthAnswer: Equatable, Sendable {
+    case fine
+    /// It cannot answer; why, as a sentence.
+    case ill(String)
+    /// It was not asked: another function of its plugin runs, which has its turn alone.
+    case busy
 }
 
 /// How one call ended.

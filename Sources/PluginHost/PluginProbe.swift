@@ -103,7 +103,7 @@ package struct PluginProbe: Sendable {
         } catch {
             throw refuse(request, "no way to start the probe: \(error)", "free memory or processes")
         }
-        let end = child.wait(seconds: secondsMaximum)
+        let end = child.wait(seconds: secondsMaximum, isPatient: true)
         let lines = child.standardOutput.utf8.split(separator: 0x0a).compactMap { line in
             let text = String(line) ?? ""
             return text.hasPrefix("\(nonce) ") ? String(text.dropFirst(nonce.count + 1)) : nil

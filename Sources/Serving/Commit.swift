@@ -34,7 +34,7 @@ package enum CommitRequest: Sendable {
         }
     }
 
-    /// Whether it reads the files and may load versions.
+    /// Whether it reads the files.
     var readsFiles: Bool { if case .reload = self { true } else { false } }
 }
 
@@ -50,8 +50,8 @@ package struct Committed: Sendable {
     /// Whether a revision was written.
     package let isNew: Bool
 
-    /// The same once more, for somebody who has changed nothing.
-    func unchanged() -> Committed {
+    /// The same once more, for somebody who has changed nothing but what is noted of the files.
+    func unchanged(_ revision: Revision) -> Committed {
         Committed(
             revision: revision,
             snapshot: snapshot,
@@ -63,9 +63,5 @@ package struct Committed: Sendable {
     }
 
     /// Every model that it serves, each once.
-    var models: [ServedModel] {
-        var seen: Set<ObjectIdentifier> = []
-        return snapshot.deployments.map(\.model)
-            .filter { seen.insert(ObjectIdentifier($0)).inserted }
-    }
+    package var models: [ServedModel] { snapshot.models }
 }

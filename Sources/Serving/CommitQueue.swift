@@ -49,6 +49,7 @@ package final class CommitQueue: Sendable {
     private let queue = Guarded(Queue())
     private let committer: Guarded<Committer>
     private let board: StatusBoard
+    private let state: HostState
     private let loops: [Mailbox<ServingLoop>]
     private let retirement: Retirement
     private let audit: AuditLog
@@ -56,11 +57,12 @@ package final class CommitQueue: Sendable {
 
     /// How long the loops may take to say that they have the new snapshot. One that a model holds
     /// has it in its next turn, whatever is said here.
-    private static let swapNanoseconds: UInt64 = 10_000_000_000
+    private static let swapNanoseconds: UInt64 = 1_000_000_000
 
     init(
         _ committer: sending Committer,
         board: StatusBoard,
+        state: HostState,
         loops: [Mailbox<ServingLoop>],
         retirement: Retirement,
         audit: AuditLog,
@@ -68,6 +70,7 @@ package final class CommitQueue: Sendable {
     ) {
         self.committer = Guarded(committer)
         self.board = board
+        self.state = state
         self.loops = loops
         self.retirement = retirement
         self.audit = audit
@@ -102,8 +105,7 @@ package final class CommitQueue: Sendable {
         _ completion: @escaping @Sendable (Plan) -> Void
     ) {
         guard !post(.plan(keepsWeights: keepsWeights, completion)) else { return }
-        let errors = Self.ending.errors
-        completion(Plan(revision: nil, changes: [], errors: errors, warnings: []))
+        completion(.refused(Self.ending))
     }
 
     private static let ending = CommitFailure(
@@ -132,9 +134,7 @@ package final class CommitQueue: Sendable {
             switch job {
             case .commit(_, _, let completion): completion(.failed(Self.ending))
             case .plan(_, let completion):
-                completion(
-                    Plan(revision: nil, changes: [], errors: Self.ending.errors, warnings: [])
-                )
+                completion(.refused(Self.ending))
             }
         }
     }
@@ -150,6 +150,8 @@ package final class CommitQueue: Sendable {
 
     /// Runs on a thread of its own until `stop`.
     func run() {
+        // What the start has loaded is what is served.
+        settle()
         tidy()
         while true {
             let expiry = committer.withLock { $0.shelf.nextExpiry } ?? .max
@@ -200,7 +202,8 @@ package final class CommitQueue: Sendable {
     /// Removes from the disk what nobody needs any more; nobody waits for it.
     private func tidy() {
         let hasMore = queue.withLock { $0.isStopped || !$0.jobs.isEmpty }
-        if !hasMore { aside { $0.shelf.removeUnusedCopies() } }
+        let retiring = retirement.models
+        if !hasMore { aside { $0.shelf.removeUnusedCopies(retiring: retiring) } }
     }
 
     private func attempt(_ request: CommitRequest, _ author: String) -> CommitOutcome {
@@ -214,7 +217,8 @@ package final class CommitQueue: Sendable {
             }
         }
         // What is in memory already is changed at once; reading and loading gives way to the loops.
-        return request.readsFiles ? aside(body) : committer.withLock { body($0) }
+        let isInMemory = committer.withLock { $0.hasInMemory(request) }
+        return isInMemory ? committer.withLock { body($0) } : aside(body)
     }
 
     /// Does something with the committer on a thread that gives way to the loops, as every thread
@@ -259,7 +263,8 @@ package final class CommitQueue: Sendable {
             log.write(
                 .warning,
                 "commit.loop_busy",
-                "an event loop has not taken revision \(number) yet: a model holds it",
+                "\(countdown.count) of \(loops.count) event loops have not taken revision "
+                    + "\(number) yet: a model holds each; they take it with their next turn",
                 ["configRevision": .number(number)]
             )
         }
@@ -276,6 +281,7 @@ package final class CommitQueue: Sendable {
     private func settle() {
         let (retired, shelf) = committer.withLock { $0.settle() }
         board.publish(shelf)
+        state.setFailures(shelf.failures)
         retirement.add(retired, after: board.live.committed.revision.number)
     }
 }
@@ -287,6 +293,9 @@ final class Countdown: Sendable {
     init(_ count: Int) {
         left = Guarded(count)
     }
+
+    /// How many have not come yet.
+    var count: Int { left.withLock { $0 } }
 
     func countOne() {
         left.withLock { $0 -= 1 }

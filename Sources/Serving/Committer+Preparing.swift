@@ -9,26 +9,14 @@ extension Committer {
     /// Resolves and loads what a proposal needs.
     func prepare(_ proposal: Proposal) throws(CommitFailure) -> PreparedState {
         var errors = proposal.errors
-        var resolved: [ResolvedModel] = []
+        let resolved: [ResolvedModel]
         if let pins = proposal.pins {
-            resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
-                reference throws(DeploymentError) in try loadPinned(reference, pins)
-            }
-            // What nobody names in an endpoint is not worth refusing a state that has worked.
-            for pin in pins where !resolved.contains(where: { $0.reference == pin.reference }) {
-                do {
-                    resolved.append((pin.reference, try loadPinned(pin.reference, pins)))
-                } catch {
-                    warn(pin.reference, "\(error)")
-                }
-            }
+            resolved = resolvePinned(proposal, pins, &errors)
         } else {
-            resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
-                reference throws(DeploymentError) in try load(reference)
-            }
-            resolved += files.resolveDirect(except: resolved.map(\.reference), &errors, warn) {
-                reference throws(DeploymentError) in try load(reference)
-            }
+            // What is wrong already is told without loading anything for it.
+            requireStored(proposal, &errors)
+            guard errors.isEmpty else { throw CommitFailure(errors: errors) }
+            resolved = resolveAnew(proposal, &errors)
         }
         let configuration = HostConfiguration(
             endpoints: proposal.endpoints,
@@ -42,18 +30,82 @@ extension Committer {
             },
             rollbackOf: proposal.rollbackOf
         )
-        var effective: [Endpoint] = []
-        do {
-            effective = try configuration.effectiveEndpoints()
-        } catch {
-            errors.append(error.description)
-        }
+        let effective = configuration.effectiveEndpoints(&errors)
         guard errors.isEmpty else { throw CommitFailure(errors: errors) }
         return PreparedState(
             configuration: configuration,
             endpoints: effective,
             resolved: resolved
         )
+    }
+
+    /// Adds an error for each reference that names nothing in the store, and for live weights that
+    /// do not fit.
+    private func requireStored(_ proposal: Proposal, _ errors: inout [String]) {
+        let named = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
+            reference throws(DeploymentError) in _ = try files.store.candidates(reference)
+        }
+        _ = files.resolveDirect(except: named.map(\.reference), &errors, { _, _ in }) {
+            reference throws(DeploymentError) in _ = try files.store.candidates(reference)
+        }
+        HostConfiguration(
+            endpoints: proposal.endpoints,
+            liveWeights: proposal.liveWeights,
+            versions: []
+        ).requireFittingWeights(&errors)
+    }
+
+    private func resolveAnew(_ proposal: Proposal, _ errors: inout [String]) -> [ResolvedModel] {
+        let named = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
+            reference throws(DeploymentError) in try load(reference)
+        }
+        return named
+            + files.resolveDirect(except: named.map(\.reference), &errors, warn) {
+                reference throws(DeploymentError) in try load(reference)
+            }
+    }
+
+    private func resolvePinned(
+        _ proposal: Proposal,
+        _ pins: [Revision.ResolvedVersion],
+        _ errors: inout [String]
+    ) -> [ResolvedModel] {
+        let byReference = Dictionary(pins.map { ($0.reference, $0) }, uniquingKeysWith: { $1 })
+        var resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
+            reference throws(DeploymentError) in
+            guard let pin = byReference[reference] else {
+                let name = "\(reference.branch)/\(reference.name) \(reference.version)"
+                throw DeploymentError("the revision does not say which version \(name) was")
+            }
+            return try loadPinned(pin)
+        }
+        let named = Set(resolved.map(\.reference))
+        // What nobody names in an endpoint is not worth refusing a state that has worked.
+        for pin in pins where !named.contains(pin.reference) {
+            do {
+                resolved.append((pin.reference, try loadPinned(pin)))
+            } catch {
+                warn(pin.reference, "\(error)")
+            }
+        }
+        return resolved
+    }
+
+    /// Whether every build that a request needs is in memory.
+    func hasInMemory(_ request: CommitRequest) -> Bool {
+        guard let current, !request.readsFiles else { return false }
+        var pins = current.revision.versions
+        if case .rollback(let number) = request {
+            guard let target = try? rollbackTarget(number, current.revision.number) else {
+                return true
+            }
+            pins = target.versions
+        }
+        return pins.allSatisfy { pin in
+            DeploymentName(branch: pin.reference.branch, name: pin.reference.name).map {
+                shelf.inMemory($0, pin.number, pluginHash: pin.pluginHash) != nil
+            } ?? true
+        }
     }
 
     private func warn(_ reference: DeploymentReference, _ problem: String) {
@@ -68,14 +120,11 @@ extension Committer {
 
     /// The very build that a revision was committed with.
     private func loadPinned(
-        _ reference: DeploymentReference,
-        _ pins: [Revision.ResolvedVersion]
+        _ pin: Revision.ResolvedVersion
     ) throws(DeploymentError) -> ServedModel {
+        let reference = pin.reference
         guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
             throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
-        }
-        guard let pin = pins.first(where: { $0.reference == reference }) else {
-            throw DeploymentError("the revision does not say which version of \(deployment) it had")
         }
         return try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)
     }
@@ -109,13 +158,11 @@ extension Committer {
         degraded: String?,
         isNew: Bool
     ) -> Committed {
-        shelf.forgetFailures { (try? files.store.versions($0)) ?? [] }
-        return Committed(
+        Committed(
             revision: revision,
             snapshot: prepared.snapshot(
                 revision: revision.number,
                 degraded: degraded,
-                failures: shelf.failuresInOrder,
                 &series
             ),
             configuration: prepared.configuration,

@@ -28,8 +28,8 @@ package final class Committer {
     ///   - store: where versions are.
     ///   - loader: what makes versions live.
     ///   - log: where it says what could not be loaded.
-    ///   - limits: how long a version may take for its examples, how long models are kept that are
-    ///     not served any more, and how many revisions are kept.
+    ///   - configuration: how long a version may take for its examples, how long models are kept
+    ///     that are not served any more, and how many revisions are kept.
     package init(
         endpointsFolder: String,
         revisions: RevisionStore,
@@ -72,6 +72,7 @@ package final class Committer {
                 )
             }
         }
+        if let stored { revisions.removeAbove(stored.number) }
         do throws(CommitFailure) {
             return try carryOut(
                 Proposal(files.understood(read), liveWeights: []),
@@ -135,6 +136,7 @@ package final class Committer {
             degraded: degraded,
             isNew: false
         )
+        series.endState()
         current = committed
         return committed
     }
@@ -148,6 +150,7 @@ package final class Committer {
         mayCommit: () -> Bool = { true }
     ) throws(CommitFailure) -> Committed {
         guard let current else { preconditionFailure("a host is started before it is changed") }
+        shelf.beginAttempt()
         let before = (current.revision, current.configuration)
         switch request {
         case .reload(let keepsWeights):
@@ -206,7 +209,7 @@ package final class Committer {
         return proposal
     }
 
-    private func rollbackTarget(
+    func rollbackTarget(
         _ wanted: Int?,
         _ current: Int
     ) throws(CommitFailure) -> Revision {
@@ -248,12 +251,26 @@ package final class Committer {
     /// Prepares a proposal, writes its revision down, and makes it the current state; nothing of it
     /// happens if anything is wrong, and no revision is written for a state that is served already.
     private func carryOut(
-        _ proposal: Proposal,
+        _ wanted: Proposal,
         before: (revision: Revision, configuration: HostConfiguration)?,
         author: String,
         _ mayCommit: () -> Bool = { true }
     ) throws(CommitFailure) -> Committed {
-        let prepared = try prepare(proposal)
+        var (proposal, prepared) = (wanted, try prepare(wanted))
+        if current == nil, let stored = before?.revision, stored.rollbackOf == nil,
+            !stored.liveWeights.isEmpty, stored.endpoints == proposal.texts,
+            stored.versions == prepared.configuration.versions
+        {
+            // A start, and the files say what they said: it is no reload, and ends no live weights.
+            proposal.liveWeights = stored.liveWeights
+            prepared = try prepare(proposal)
+        }
+        guard revisions.highestNumber < Revision.numberMaximum else {
+            throw CommitFailure(errors: [
+                "\(revisions.folder): found a revision \(revisions.highestNumber); wanted a lower "
+                    + "number, so that one can follow; remove that file"
+            ])
+        }
         let next = Revision(
             number: max(before?.revision.number ?? 0, revisions.highestNumber) + 1,
             created: Timestamp.text(.now()),
@@ -269,16 +286,24 @@ package final class Committer {
         if let before, before.revision.hasSameState(as: next), otherModels.isEmpty,
             current?.degraded == nil
         {
-            return keep(before.revision, prepared)
+            return keep(before.revision, prepared, files: proposal.files)
         }
         var changes = StateDifference.changes(
             from: before?.configuration ?? .empty,
             to: prepared.configuration
         )
-        if let before { changes += textChanges(before.revision, next, changes) }
+        if let before {
+            changes += StateDifference.textChanges(before.revision, proposal.texts, changes)
+        }
         changes += otherModels
         let revision = next.with(changes: changes.map(\.text))
-        let committed = build(revision, prepared, changes: changes, degraded: nil, isNew: true)
+        let committed = build(
+            revision,
+            prepared,
+            changes: changes,
+            degraded: proposal.isOfFiles ? nil : current?.degraded,
+            isNew: true
+        )
         guard mayCommit() else {
             throw CommitFailure(errors: ["the host is shutting down; nothing is changed"])
         }
@@ -291,37 +316,38 @@ package final class Committer {
             ])
         }
         revisions.prune(keeping: revisionsKept)
+        series.endState()
         current = committed
         return committed
     }
 
-    /// What is served already; at a start it is built now.
-    private func keep(_ revision: Revision, _ prepared: PreparedState) -> Committed {
-        if let current { return current.unchanged() }
-        let committed = build(revision, prepared, changes: [], degraded: nil, isNew: false)
-        current = committed
-        return committed
-    }
-
-    /// Endpoints whose files say the same in other words.
-    private func textChanges(
-        _ old: Revision,
-        _ new: Revision,
-        _ changes: [StateChange]
-    ) -> [StateChange] {
-        let known = Dictionary(uniqueKeysWithValues: old.endpoints.map { ($0.name, $0.text) })
-        return new.endpoints.compactMap { endpoint in
-            guard let text = known[endpoint.name], text != endpoint.text,
-                !changes.contains(where: {
-                    $0.json["endpointName"]?.string == endpoint.name
-                })
-            else { return nil }
-            return StateChange(
-                "textChanged",
-                "endpoint \(endpoint.name) says the same in other words",
-                [.init("endpointName", .string(endpoint.name))]
-            )
+    /// What is served already; at a start it is built now. The files may be other ones that say the
+    /// same: a later start must know them.
+    private func keep(
+        _ revision: Revision,
+        _ prepared: PreparedState,
+        files: String
+    ) -> Committed {
+        var revision = revision
+        if revision.files != files {
+            revision = revision.with(files: files)
+            do {
+                try revisions.rewrite(revision)
+            } catch {
+                log.write(
+                    .warning,
+                    "revision.not_noted",
+                    "that the files of revision \(revision.number) say the same cannot be noted, "
+                        + "so the next start takes them as a reload would: \(error)"
+                )
+            }
         }
+        let committed =
+            current?.unchanged(revision)
+            ?? build(revision, prepared, changes: [], degraded: nil, isNew: false)
+        if current == nil { series.endState() }
+        current = committed
+        return committed
     }
 
     /// Versions that stay and whose calls run in another way from now on.
@@ -333,21 +359,14 @@ package final class Committer {
                 $0.version.deployment == version.deployment && $0.version.number == version.number
             }
             guard let before, before !== model else { return nil }
-            return StateChange(
-                "executionChanged",
-                "\(version.deployment) version \(version.number) has other execution settings",
-                [
-                    .init("branch", .string(version.deployment.branch)),
-                    .init("name", .string(version.deployment.name)),
-                    .init("version", .number("\(version.number)")),
-                ]
-            )
+            return StateDifference.executionChange(version.deployment, version.number)
         }
     }
 
     /// Brings the models in memory into line with what is live; returns those that nobody wants any
     /// more, and what is kept beside what is live.
     func settle() -> (retired: [ServedModel], ShelfState) {
+        shelf.forgetFailures()
         let retired = shelf.serve(current?.models ?? [], at: MonotonicClock.now())
         var state = ShelfState()
         state.kept = shelf.kept
@@ -360,11 +379,11 @@ package final class Committer {
 
     /// What a reload would change now. Nothing is loaded for it.
     package func plan(keepsWeights: Bool) -> Plan {
-        let failed = Set(shelf.failures.values.map { "\($0.deployment)/\($0.number)" })
-        return files.plan(
-            against: current.map { ($0.revision.number, $0.configuration) },
+        files.plan(
+            against: current.map { ($0.revision, $0.configuration) },
             keepsWeights: keepsWeights,
-            failed: failed
+            failures: shelf.failures,
+            hasOtherSettings: shelf.hasOtherSettings
         )
     }
 }

@@ -141,6 +141,8 @@ struct Proposal {
     /// The hash of the files that it was made from, or that were overruled.
     var files: String
     var rollbackOf: Int?
+    /// Whether it is what the files say.
+    var isOfFiles = false
     /// What is wrong already.
     var errors: [String] = []
 
@@ -151,6 +153,7 @@ struct Proposal {
         errors = files.contents.errors
         self.files = files.hash
         self.liveWeights = liveWeights
+        isOfFiles = true
     }
 
     /// What a revision was.

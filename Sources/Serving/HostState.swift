@@ -26,6 +26,11 @@ package final class HostState: Sendable {
     package var isDraining: Bool { draining.load(ordering: .relaxed) }
     func beginDraining() { draining.store(true, ordering: .relaxed) }
 
+    private let versionFailures = Guarded<[VersionFailure]>([])
+    /// Stored versions that could not be loaded when that was last tried.
+    package var failures: [VersionFailure] { versionFailures.withLock { $0 } }
+    func setFailures(_ failures: [VersionFailure]) { versionFailures.withLock { $0 = failures } }
+
     private let openConnections = Atomic<Int>(0)
     private let acceptedConnections = Atomic<UInt64>(0)
     /// Connections of clients at the moment, and how many there ever were.

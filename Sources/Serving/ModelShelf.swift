@@ -29,6 +29,9 @@ final class ModelShelf {
     private var unwanted: [ServedModel] = []
     /// Why a version could not be loaded when that was last tried.
     private(set) var failures: [String: VersionFailure] = [:]
+    /// What has failed in the attempt at hand: it is not tried once for each of its names.
+    private var triedInVain: [String: String] = [:]
+    func beginAttempt() { triedInVain = [:] }
     /// The same, by deployment and number.
     var failuresInOrder: [VersionFailure] {
         failures.values.sorted {
@@ -72,6 +75,7 @@ final class ModelShelf {
         _ number: Int
     ) throws(DeploymentError) -> ServedModel {
         let key = Self.key(deployment, number)
+        if let failure = triedInVain[key] { throw DeploymentError(failure) }
         do {
             let settings = try store.file(deployment).execution
             for place in places[key, default: []].reversed()
@@ -89,6 +93,7 @@ final class ModelShelf {
                 number: number,
                 reason: error.description
             )
+            triedInVain[key] = error.description
             throw error
         }
     }
@@ -100,10 +105,7 @@ final class ModelShelf {
         _ number: Int,
         pluginHash: String
     ) throws(DeploymentError) -> ServedModel {
-        let known = places[Self.key(deployment, number), default: []].reversed()
-        for place in known where entries[place].model.version.pluginHash == pluginHash {
-            return entries[place].model
-        }
+        if let model = inMemory(deployment, number, pluginHash: pluginHash) { return model }
         let model = try model(deployment, number)
         guard model.version.pluginHash == pluginHash else {
             throw DeploymentError(
@@ -113,6 +115,17 @@ final class ModelShelf {
             )
         }
         return model
+    }
+
+    /// The model of a build if it is in memory: the one that is served, if one is.
+    func inMemory(
+        _ deployment: DeploymentName,
+        _ number: Int,
+        pluginHash: String
+    ) -> ServedModel? {
+        let known = places[Self.key(deployment, number), default: []].reversed()
+            .map { entries[$0] }.filter { $0.model.version.pluginHash == pluginHash }
+        return (known.first { $0.keptUntil == nil } ?? known.first)?.model
     }
 
     /// Refuses a version whose stored files are not those that were loaded; reads them only if the
@@ -134,13 +147,7 @@ final class ModelShelf {
                     + "the build again as a new version"
             )
         }
-        do {
-            try store.verify(deployment, number)
-        } catch let error as DeploymentError {
-            throw error
-        } catch {
-            throw DeploymentError("\(error)")
-        }
+        try store.requireUnchanged(deployment, number)
         entries[place].traits = present
     }
 
@@ -171,9 +178,18 @@ final class ModelShelf {
         return model
     }
 
-    /// Removes private copies that no version needs any more.
-    func removeUnusedCopies() {
-        loader.removeUnusedCopies(except: entries.map(\.manifest))
+    /// Removes private copies that no version needs any more; those `retiring` still do.
+    func removeUnusedCopies(retiring: [ServedModel]) {
+        let inMemory = models + unwanted + retiring
+        loader.removeUnusedCopies(except: inMemory.map(\.version))
+    }
+
+    /// Whether a deployment's settings are other ones than those that a served version runs with.
+    func hasOtherSettings(_ deployment: DeploymentName, _ number: Int) -> Bool {
+        guard let settings = try? store.file(deployment).execution else { return false }
+        let known = places[Self.key(deployment, number), default: []].map { entries[$0] }
+        return known.contains { $0.keptUntil == nil }
+            && !known.contains { $0.keptUntil == nil && $0.settings == settings }
     }
 
     // MARK: What is kept
@@ -198,7 +214,7 @@ final class ModelShelf {
     }
 
     /// Gives away what was kept long enough, and what was never wanted.
-    func takeExpired(at now: UInt64) -> [ServedModel] {
+    private func takeExpired(at now: UInt64) -> [ServedModel] {
         func isExpired(_ entry: Entry) -> Bool { entry.keptUntil.map { $0 <= now } ?? false }
         let expired = entries.filter(isExpired).map(\.model) + unwanted
         unwanted = []
@@ -216,8 +232,11 @@ final class ModelShelf {
     var nextExpiry: UInt64? { entries.compactMap(\.keptUntil).min() }
 
     /// Forgets why versions could not be loaded that are not there any more.
-    func forgetFailures(except numbers: (DeploymentName) -> [Int]) {
-        failures = failures.filter { numbers($0.value.deployment).contains($0.value.number) }
+    func forgetFailures() {
+        failures = failures.filter { _, failure in
+            let numbers = (try? store.versions(failure.deployment)) ?? []
+            return numbers.contains(failure.number)
+        }
     }
 }
 

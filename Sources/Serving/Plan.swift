@@ -1,6 +1,6 @@
 // What a reload would do, found out without doing anything of it.
 
-import Deployments
+package import Deployments
 import Endpoints
 package import JSON
 
@@ -13,6 +13,11 @@ package struct Plan: Sendable {
     package let errors: [String]
     /// What a reload would pass over.
     package let warnings: [String]
+
+    /// No plan, but why there is none.
+    static func refused(_ failure: CommitFailure) -> Plan {
+        Plan(revision: nil, changes: [], errors: failure.errors, warnings: [])
+    }
 
     /// The plan as an answer: `configRevision`, `changes`, `errors`, `warnings`.
     package var json: JSONValue {
@@ -33,48 +38,25 @@ extension ConfigurationFiles {
     /// - Parameters:
     ///   - base: what is live; nil: nothing.
     ///   - keepsWeights: whether live weights stay.
-    ///   - failed: versions, as `branch/name/number`, of which a host knows that they cannot be
-    ///     loaded.
+    ///   - failures: versions, by `branch/name/number`, of which a host knows that they could not
+    ///     be loaded.
+    ///   - hasOtherSettings: whether a version that a host serves would run in another way.
     package func plan(
-        against base: (revision: Int, configuration: HostConfiguration)?,
+        against base: (revision: Revision, configuration: HostConfiguration)?,
         keepsWeights: Bool,
-        failed: Set<String> = []
+        failures: [String: VersionFailure] = [:],
+        hasOtherSettings: (DeploymentName, Int) -> Bool = { _, _ in false }
     ) -> Plan {
         let reading = read()
+        let (endpoints, texts) = (reading.contents.endpoints, reading.contents.texts)
         var errors = reading.contents.errors
         var warnings: [String] = []
         func find(
             _ reference: DeploymentReference
         ) throws(DeploymentError) -> Revision.ResolvedVersion {
-            let (deployment, numbers) = try store.candidates(reference)
-            let skipped =
-                reference.version == .latest
-                ? numbers.prefix { failed.contains("\(deployment)/\($0)") } : []
-            if let first = skipped.first, skipped.count < numbers.count {
-                warnings.append(
-                    "latest of \(deployment) is not version \(first), which could not be loaded"
-                )
-            }
-            let number = skipped.count < numbers.count ? numbers[skipped.count] : numbers[0]
-            do {
-                try store.verify(deployment, number)
-            } catch let error as DeploymentError {
-                throw error
-            } catch {
-                throw DeploymentError("\(error)")
-            }
-            return Revision.ResolvedVersion(
-                reference: reference,
-                number: number,
-                pluginHash: try store.manifest(deployment, number).pluginHash
-            )
+            try stored(reference, failures, &warnings)
         }
-        var versions = resolveNamed(
-            reading.contents.endpoints,
-            reading.contents.texts,
-            &errors,
-            find
-        )
+        var versions = resolveNamed(endpoints, texts, &errors, find)
         versions += resolveDirect(
             except: versions.map(\.reference),
             &errors,
@@ -83,24 +65,58 @@ extension ConfigurationFiles {
             },
             find
         )
-        let names = Set(reading.contents.endpoints.map(\.name))
+        let names = Set(endpoints.map(\.name))
         let live = keepsWeights ? base?.configuration.liveWeights ?? [] : []
         let next = HostConfiguration(
-            endpoints: reading.contents.endpoints,
+            endpoints: endpoints,
             liveWeights: live.filter { names.contains($0.endpoint) },
             versions: versions.map(\.found)
         )
-        do {
-            _ = try next.effectiveEndpoints()
-        } catch {
-            errors.append("\(error); reload without --keep-weights")
+        next.requireFittingWeights(&errors)
+        var changes: [StateChange] = []
+        if errors.isEmpty {
+            changes = StateDifference.changes(from: base?.configuration ?? .empty, to: next)
+            if let base {
+                changes += StateDifference.textChanges(base.revision, texts, changes)
+            }
+            changes += Revision.ResolvedVersion.distinct(next.versions).compactMap { version in
+                let (branch, name) = (version.reference.branch, version.reference.name)
+                guard let deployment = DeploymentName(branch: branch, name: name),
+                    hasOtherSettings(deployment, version.number)
+                else { return nil }
+                return StateDifference.executionChange(deployment, version.number)
+            }
         }
         return Plan(
-            revision: base?.revision,
-            changes: errors.isEmpty
-                ? StateDifference.changes(from: base?.configuration ?? .empty, to: next) : [],
+            revision: base?.revision.number,
+            changes: changes,
             errors: errors,
             warnings: warnings
+        )
+    }
+
+    /// What a reference stands for in the store, as far as that is known without loading it.
+    private func stored(
+        _ reference: DeploymentReference,
+        _ failures: [String: VersionFailure],
+        _ warnings: inout [String]
+    ) throws(DeploymentError) -> Revision.ResolvedVersion {
+        let (deployment, numbers) = try store.candidates(reference)
+        var number = numbers[0]
+        if let failure = failures["\(deployment)/\(number)"] {
+            let other = numbers.first { failures["\(deployment)/\($0)"] == nil }
+            warnings.append(
+                "\(deployment) version \(number) could not be loaded when that was last tried"
+                    + (other.map { "; without it latest is version \($0)" } ?? "")
+                    + ": \(failure.reason)"
+            )
+            number = other ?? number
+        }
+        try store.requireUnchanged(deployment, number)
+        return Revision.ResolvedVersion(
+            reference: reference,
+            number: number,
+            pluginHash: try store.manifest(deployment, number).pluginHash
         )
     }
 }

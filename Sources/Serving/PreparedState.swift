@@ -15,20 +15,15 @@ struct PreparedState {
     let resolved: [ResolvedModel]
 
     /// Every model, each once.
-    var models: [ServedModel] {
-        var seen: Set<ObjectIdentifier> = []
-        return resolved.map(\.found).filter { seen.insert(ObjectIdentifier($0)).inserted }
-    }
+    var models: [ServedModel] { resolved.map(\.found).distinct }
 
     /// The snapshot that requests are answered from.
     func snapshot(
         revision: Int,
         degraded: String?,
-        failures: [VersionFailure],
         _ series: inout SeriesBook
     ) -> ServingSnapshot {
         series.beginState()
-        defer { series.endState() }
         let models = Dictionary(uniqueKeysWithValues: resolved.map { ($0.reference, $0.found) })
         return ServingSnapshot(
             revision: revision,
@@ -48,8 +43,7 @@ struct PreparedState {
                     metrics: series.metrics(Self.key("", "", $0.found.version))
                 )
             },
-            degraded: degraded,
-            failures: failures
+            degraded: degraded
         )
     }
 
@@ -116,7 +110,7 @@ extension Committed {
         let live = Dictionary(
             uniqueKeysWithValues: configuration.liveWeights.map { ($0.endpoint, $0) }
         )
-        lines += ((try? configuration.effectiveEndpoints()) ?? []).map { endpoint in
+        lines += configuration.effectiveEndpoints.map { endpoint in
             let splits = endpoint.splits.map { "\($0.name) \($0.weightText)" }
             return "endpoint \(endpoint.name): \(splits.joined(separator: ", "))"
                 + (live[endpoint.name].map { "; live weights of \($0.author) since \($0.since)" }

@@ -37,12 +37,8 @@ package struct Readiness: Sendable {
             if !own.isReady { readiness.isReady = false }
             readiness.reasons += own.reasons
         }
-        var seen: Set<ObjectIdentifier> = []
-        for deployment in snapshot.deployments
-        where seen.insert(ObjectIdentifier(deployment.model)).inserted {
-            readiness.reasons += version(deployment.model).reasons
-        }
-        for failure in snapshot.failures {
+        for model in snapshot.models { readiness.reasons += version(model).reasons }
+        for failure in state.failures {
             let name = "\(failure.deployment) version \(failure.number)"
             readiness.reasons.append("\(name) could not be loaded: \(failure.reason)")
         }

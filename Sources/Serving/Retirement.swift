@@ -30,13 +30,17 @@ final class Retirement: Sendable {
 
     private let queue = Guarded(Queue())
     private let loops: [Mailbox<ServingLoop>]
+    private let answers: [LoopAnswer]
     private let log: EventLog
 
+    /// How long a model's `destroy` is waited for. One that takes longer goes on alone.
+    private static let destroyNanoseconds: UInt64 = 5_000_000_000
     /// Pause between two looks, and between two models: another one's memory is given back then.
     private static let pauseNanoseconds: UInt64 = 20_000_000
 
     init(loops: [Mailbox<ServingLoop>], log: EventLog) {
         self.loops = loops
+        answers = loops.map { _ in LoopAnswer() }
         self.log = log
     }
 
@@ -81,7 +85,19 @@ final class Retirement: Sendable {
 
     private func destroy(_ model: ServedModel) {
         let version = model.version
-        guard version.instance.destroy() else { return add([model], after: 0) }
+        guard let isDone = model.destroy(nanoseconds: Self.destroyNanoseconds) else {
+            return log.write(
+                .error,
+                "version.destroy_late",
+                "destroy() of \(version.deployment) version \(version.number) has not come back; "
+                    + "its thread is left behind",
+                [
+                    "deployment": .text("\(version.deployment)"),
+                    "version": .number(version.number),
+                ]
+            )
+        }
+        guard isDone else { return add([model], after: 0) }
         queue.withLock { $0.done += 1 }
         log.write(
             .info,
@@ -108,7 +124,7 @@ final class Retirement: Sendable {
         for pool in pools { pool.stop() }
         return queue.withLock { queue in
             let place = queue.items.firstIndex { item in
-                item.isStopped && item.model.pool.hasEnded && !item.model.retireFromHealth()
+                item.isStopped && item.model.pool.hasEnded && !item.model.isAskedAside()
                     && !item.model.version.instance.plugin.isBusy
             }
             return place.map { queue.items.remove(at: $0).model }
@@ -116,19 +132,40 @@ final class Retirement: Sendable {
     }
 
     /// The oldest revision that a request on a loop is of; nil when a loop does not say: it is in
-    /// the middle of a long call.
+    /// the middle of a long call. It is asked once until it has answered; an answer to an earlier
+    /// question is never too young.
     private func oldestRevisionInUse() -> Int? {
-        let answers = Guarded<[Int]>([])
-        let countdown = Countdown(loops.count)
-        for loop in loops {
-            loop.post { loop in
-                let oldest = loop.oldestRevision
-                answers.withLock { $0.append(oldest) }
-                countdown.countOne()
-            }
+        for (loop, answer) in zip(loops, answers) where answer.ask() {
+            loop.post { answer.give($0.oldestRevision) }
         }
         let limit = MonotonicClock.now() + 1_000_000_000
-        guard countdown.wait(by: limit) else { return nil }
-        return answers.withLock { $0.min() }
+        var oldest = Int.max
+        for answer in answers {
+            guard let revision = answer.wait(by: limit) else { return nil }
+            oldest = min(oldest, revision)
+        }
+        return oldest
+    }
+}
+
+/// What one loop was asked, and has said.
+private final class LoopAnswer: Sendable {
+    private let state = Guarded<(isAsked: Bool, revision: Int)>((false, 0))
+
+    /// Whether the loop has to be asked: no question of before is open.
+    func ask() -> Bool {
+        state.withLock { state in
+            defer { state.isAsked = true }
+            return !state.isAsked
+        }
+    }
+
+    func give(_ revision: Int) {
+        state.withLock { $0 = (false, revision) }
+        state.notify()
+    }
+
+    func wait(by moment: UInt64) -> Int? {
+        state.wait(by: moment) { $0.isAsked ? nil : $0.revision }
     }
 }

@@ -90,17 +90,17 @@ package struct Revision: Equatable, Sendable {
         self.rollbackOf = rollbackOf
     }
 
-    /// The same with what it changes, which is known once it is complete.
-    func with(changes: [String]) -> Revision {
+    /// The same with what it changes, which is known once it is complete, or of other files.
+    func with(changes: [String]? = nil, files: String? = nil) -> Revision {
         Revision(
             number: number,
             created: created,
             author: author,
-            changes: changes,
+            changes: changes ?? self.changes,
             endpoints: endpoints,
             versions: versions,
             liveWeights: liveWeights,
-            files: files,
+            files: files ?? self.files,
             rollbackOf: rollbackOf
         )
     }
@@ -199,6 +199,11 @@ package struct Revision: Equatable, Sendable {
         else {
             throw RevisionError("one of its endpoints, versions or live weights is incomplete")
         }
+        guard Set(endpoints.map(\.name)).count == endpoints.count,
+            Set(versions.map(\.reference)).count == versions.count
+        else {
+            throw RevisionError("one of its endpoints or versions stands twice")
+        }
     }
 }
 
@@ -253,19 +258,41 @@ package struct RevisionStore: Sendable {
 
     /// A revision by its number.
     package func revision(_ number: Int) throws -> Revision {
-        let path = "\(folder)/\(number).json"
+        let path = path(number)
         let text = try File.read(path, limit: Self.bytesMaximum)
         do {
-            return try Revision(parsing: text)
-        } catch {
+            let revision = try Revision(parsing: text)
+            guard revision.number == number else {
+                throw RevisionError("it says that it is revision \(revision.number)")
+            }
+            return revision
+        } catch let error as RevisionError {
             throw RevisionError("\(path): \(error)")
         }
     }
 
+    /// Removes revisions that were written and never became the current one.
+    func removeAbove(_ current: Int) {
+        for number in numbers where number > current { try? File.remove(path(number)) }
+    }
+
+    /// Writes a revision anew that differs in nothing but what the files were.
+    func rewrite(_ revision: Revision) throws(SystemError) {
+        try File.writeAtomically(path(revision.number), Array(revision.text.utf8))
+    }
+
+    private func path(_ number: Int) -> String { "\(folder)/\(number).json" }
+
     /// Writes a revision and makes it the current one: the pointer is renamed into place last.
     package func commit(_ revision: Revision) throws(SystemError) {
         try Directory.createAll(folder)
-        try File.writeAtomically("\(folder)/\(revision.number).json", Array(revision.text.utf8))
-        try File.writeAtomically("\(folder)/current", Array("\(revision.number)\n".utf8))
+        try rewrite(revision)
+        do {
+            try File.writeAtomically("\(folder)/current", Array("\(revision.number)\n".utf8))
+        } catch {
+            // What has never been live is nothing to go back to.
+            try? File.remove(path(revision.number))
+            throw error
+        }
     }
 }

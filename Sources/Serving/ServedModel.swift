@@ -15,6 +15,14 @@ import Platform
 import PluginHost
 import Synchronization
 
+extension [ServedModel] {
+    /// Each of them once, in the order of their first place.
+    package var distinct: [ServedModel] {
+        var seen: Set<ObjectIdentifier> = []
+        return filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+}
+
 /// A model, ready to be asked.
 package final class ServedModel: Sendable {
     /// Where calls run.
@@ -34,7 +42,9 @@ package final class ServedModel: Sendable {
 
     private struct HealthState {
         var ailment: String?
+        /// Whether a thread beside those of requests asks the model: for its health, or examples.
         var isAsked = false
+        var isWarmingUp = false
         var isRetired = false
     }
 
@@ -140,26 +150,47 @@ package final class ServedModel: Sendable {
             return true
         }
         guard mayAsk else { return }
-        let isInTime = try? BoundedTask.run(name: "health", nanoseconds: nanoseconds) {
-            let ailment = self.version.instance.askHealth()
-            self.health.withLock { state in
-                state.isAsked = false
-                state.ailment = ailment
+        do {
+            let isInTime: Void? = try BoundedTask.run(name: "health", nanoseconds: nanoseconds) {
+                let answer = self.version.instance.askHealth()
+                self.health.withLock { state in
+                    state.isAsked = false
+                    switch answer {
+                    case .fine: state.ailment = nil
+                    case .ill(let ailment): state.ailment = ailment
+                    case .busy: break
+                    }
+                }
             }
-            return true
-        }
-        guard isInTime != true else { return }
-        health.withLock { state in
-            guard state.isAsked else { return }
-            state.ailment = "no answer to health() within \(nanoseconds / 1_000_000) ms"
+            guard isInTime == nil else { return }
+            health.withLock { state in
+                guard state.isAsked else { return }
+                state.ailment = "no answer to health() within \(nanoseconds / 1_000_000) ms"
+            }
+        } catch {
+            // No thread to be had: nothing is known, and it is asked again.
+            health.withLock { $0.isAsked = false }
         }
     }
 
-    /// Lets nobody ask how it is any more; whether somebody still waits for an answer.
-    func retireFromHealth() -> Bool {
+    /// Ends the model, on a thread of its own: true: done; false: another function of its plugin
+    /// has its turn; nil: there is no end within the time, and the thread is left behind.
+    func destroy(nanoseconds: UInt64) -> Bool? {
+        let instance = version.instance
+        do {
+            return try BoundedTask.run(name: "destroy", nanoseconds: nanoseconds) {
+                instance.destroy()
+            }
+        } catch {
+            return instance.destroy()  // no thread to be had: then here
+        }
+    }
+
+    /// Lets nobody ask it any more but requests; whether somebody still does.
+    func isAskedAside() -> Bool {
         health.withLock { state in
             state.isRetired = true
-            return state.isAsked
+            return state.isAsked || state.isWarmingUp
         }
     }
 
@@ -167,8 +198,17 @@ package final class ServedModel: Sendable {
     /// that fails, and when there is no end within the time. Then the thread is left behind.
     func warmUp(nanoseconds: UInt64) throws {
         if version.examples.isEmpty { return }
-        let result = try BoundedTask.run(name: "warm-up", nanoseconds: nanoseconds) {
-            Result { () throws(TrialError) in try self.askExamples() }
+        health.withLock { $0.isWarmingUp = true }
+        let result: Result<Void, TrialError>?
+        do {
+            result = try BoundedTask.run(name: "warm-up", nanoseconds: nanoseconds) {
+                let result = Result { () throws(TrialError) in try self.askExamples() }
+                self.health.withLock { $0.isWarmingUp = false }
+                return result
+            }
+        } catch {
+            health.withLock { $0.isWarmingUp = false }
+            throw error
         }
         guard let result else {
             throw TrialError(

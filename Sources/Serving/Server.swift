@@ -69,6 +69,8 @@ package final class Server {
         do {
             try Self.makeFolder(configuration.state, option: "state")
             lock = try Self.lock(configuration.state)
+            // A start that cannot succeed must not commit anything.
+            for address in configuration.listen { try Self.probe(address) }
             let (committer, committed) = try Self.commit(configuration, log)
             board = StatusBoard(committed)
             report = committed.report
@@ -100,6 +102,7 @@ package final class Server {
             commits = CommitQueue(
                 committer,
                 board: board,
+                state: state,
                 loops: mailboxes,
                 retirement: retirement,
                 audit: audit,
@@ -213,6 +216,30 @@ package final class Server {
         return min(configuration.limits.connections, limit - reserve)
     }
 
+    /// Refuses an address that somebody else listens on.
+    package static func probe(
+        _ address: SocketAddress,
+        option: String = "listen"
+    ) throws(StartFailure) {
+        do {
+            try Socket.probe(address)
+        } catch {
+            throw refusal(address, error, option)
+        }
+    }
+
+    private static func refusal(
+        _ address: SocketAddress,
+        _ error: SystemError,
+        _ option: String
+    ) -> StartFailure {
+        let advice =
+            error.isAddressInUse
+            ? "; end the program that listens there, or choose another --\(option)"
+            : "; choose another --\(option)"
+        return .system("listening on \(address): \(error)\(advice)")
+    }
+
     private func listen(_ wanted: [SocketAddress]) throws -> [CInt] {
         var sockets: [CInt] = []
         for address in wanted {
@@ -221,11 +248,7 @@ package final class Server {
                 addresses.append(try Socket.localAddress(of: socket, asked: address))
                 sockets.append(socket.release())
             } catch {
-                let advice =
-                    error.isAddressInUse
-                    ? "; end the program that listens there, or choose another --listen"
-                    : "; choose another --listen"
-                throw StartFailure.system("listening on \(address): \(error)\(advice)")
+                throw Self.refusal(address, error, "listen")
             }
         }
         return sockets
@@ -357,7 +380,7 @@ package final class Server {
         writer.stop()
         writerThread.take()?.join()
         for ring in rings where areStopped && !ring.hasRecords { try? File.remove(ring.path) }
-        return areStopped && destroyModels() && isComplete
+        return areStopped && destroyModels(by: limit, isForced) && isComplete
     }
 
     /// Waits until every loop has ended, or the moment has come; whether they have.
@@ -380,23 +403,49 @@ package final class Server {
 
     /// Ends the pools and then the models, those too that are only kept or wait for their end;
     /// whether every one has come back.
-    private func destroyModels() -> Bool {
-        let limit = MonotonicClock.now() + 1_000_000_000
-        let prepared = commits.takeModels(by: limit)
-        let models = (prepared ?? board.live.committed.models) + retirement.stop()
-        for model in models { model.pool.stop() }
-        var haveEnded = prepared != nil
-        for model in models {
-            while !model.pool.hasEnded, MonotonicClock.now() < limit {
+    private func destroyModels(by drained: UInt64, _ isForced: () -> Bool) -> Bool {
+        let models = modelsInMemory(by: drained, isForced)
+        let patience: UInt64 = isForced() ? 100_000_000 : 1_000_000_000
+        let limit = MonotonicClock.now() + patience
+        for model in models.all { model.pool.stop() }
+        var haveEnded = true
+        for model in models.all {
+            while !model.pool.hasEnded || model.isAskedAside(), MonotonicClock.now() < limit {
                 MonotonicClock.sleep(nanoseconds: 500_000)
             }
+            let left = limit - min(limit, MonotonicClock.now())
             // A version may have several names; `destroy` counts once.
-            let isFree = model.pool.hasEnded && !model.retireFromHealth()
-            if !isFree || !model.version.instance.destroy() { haveEnded = false }
+            let isFree = model.pool.hasEnded && !model.isAskedAside()
+            if !isFree || model.destroy(nanoseconds: max(left, 10_000_000)) != true {
+                haveEnded = false
+            }
         }
         if !haveEnded {
             log.write(.error, "shutdown.stuck", "a model has not come back; it is left behind")
         }
-        return haveEnded
+        return haveEnded && models.areAll
+    }
+
+    /// Every model in memory, once the change that is being made has ended; if it does not, those
+    /// that are known without it.
+    private func modelsInMemory(
+        by drained: UInt64,
+        _ isForced: () -> Bool
+    ) -> (all: [ServedModel], areAll: Bool) {
+        let limit = max(drained, MonotonicClock.now() + 1_000_000_000)
+        var prepared: [ServedModel]?
+        repeat {
+            prepared = commits.takeModels(by: MonotonicClock.now() + 20_000_000)
+        } while prepared == nil && MonotonicClock.now() < limit && !isForced()
+        if prepared == nil {
+            log.write(
+                .error,
+                "shutdown.change_left",
+                "a change of what is live was being prepared; it is left behind, and nothing of it "
+                    + "counts"
+            )
+        }
+        let known = prepared ?? board.live.committed.models
+        return ((known + retirement.stop()).distinct, prepared != nil)
     }
 }

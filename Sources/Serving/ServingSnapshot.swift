@@ -93,8 +93,6 @@ package final class ServingSnapshot: Sendable {
     package let deployments: [PreparedDeployment]
     /// Why the files are not what is served; nil when they are.
     package let degraded: String?
-    /// Stored versions that could not be loaded.
-    package let failures: [VersionFailure]
     /// Every path that means something, without its `/v1/`, one behind the other, and where each
     /// ends; and what it means.
     private let paths: [UInt8]
@@ -109,11 +107,9 @@ package final class ServingSnapshot: Sendable {
         revision: Int,
         endpoints: [PreparedEndpoint],
         deployments: [PreparedDeployment] = [],
-        degraded: String? = nil,
-        failures: [VersionFailure] = []
+        degraded: String? = nil
     ) {
         self.degraded = degraded
-        self.failures = failures
         self.revision = revision
         self.endpoints = endpoints
         self.deployments = deployments
@@ -144,6 +140,9 @@ package final class ServingSnapshot: Sendable {
         }
         self.table = table
     }
+
+    /// Every model, each once.
+    package var models: [ServedModel] { deployments.map(\.model).distinct }
 
     /// What the path means that stands in a request, without its `/v1/`.
     package func target(_ text: Span<UInt8>, _ path: Range<Int>) -> PreparedTarget? {

@@ -29,15 +29,34 @@ package struct HostConfiguration: Sendable {
     /// The state before anything was committed.
     package static let empty = HostConfiguration(endpoints: [], liveWeights: [], versions: [])
 
-    /// The endpoints with the weights that count.
-    package func effectiveEndpoints() throws(WeightError) -> [Endpoint] {
-        let live = Dictionary(uniqueKeysWithValues: liveWeights.map { ($0.endpoint, $0) })
-        guard !live.isEmpty else { return endpoints }
-        var effective: [Endpoint] = []
-        for endpoint in endpoints {
-            effective.append(try endpoint.with(live[endpoint.name]?.weights ?? []))
+    /// The endpoints with the weights that count; one whose live weights do not fit has its own,
+    /// and a sentence in `errors`.
+    package func effectiveEndpoints(_ errors: inout [String]) -> [Endpoint] {
+        guard !liveWeights.isEmpty else { return endpoints }
+        return endpoints.map { endpoint in
+            guard let live = liveWeights.first(where: { $0.endpoint == endpoint.name }) else {
+                return endpoint
+            }
+            do {
+                return try endpoint.with(live.weights)
+            } catch {
+                errors.append("live weights: \(error)")
+                return endpoint
+            }
         }
-        return effective
+    }
+
+    /// Adds a sentence for live weights that the endpoints do not fit any more.
+    func requireFittingWeights(_ errors: inout [String]) {
+        var misfits: [String] = []
+        _ = effectiveEndpoints(&misfits)
+        errors += misfits.map { "\($0); reload without --keep-weights" }
+    }
+
+    /// The same where it is known that they fit.
+    package var effectiveEndpoints: [Endpoint] {
+        var errors: [String] = []
+        return effectiveEndpoints(&errors)
     }
 }
 
@@ -63,11 +82,9 @@ package enum StateDifference {
         from old: HostConfiguration,
         to new: HostConfiguration
     ) -> [StateChange] {
-        // Weights that do not fit were refused before; what is left over shows the files' own.
-        let before = (try? old.effectiveEndpoints()) ?? old.endpoints
-        let after = (try? new.effectiveEndpoints()) ?? new.endpoints
+        let (before, after) = (old.effectiveEndpoints, new.effectiveEndpoints)
         var changes: [StateChange] = []
-        let known = Dictionary(uniqueKeysWithValues: before.map { ($0.name, $0) })
+        let known = Dictionary(before.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         let wanted = Set(after.map(\.name))
         for endpoint in after {
             if let was = known[endpoint.name] {
@@ -89,6 +106,38 @@ package enum StateDifference {
         changes += versionChanges(old.versions, new.versions)
         if old.rollbackOf != new.rollbackOf { changes.append(rollbackChange(old, new)) }
         return changes
+    }
+
+    /// Endpoints whose files say the same in other words.
+    static func textChanges(
+        _ old: Revision,
+        _ texts: [Revision.EndpointText],
+        _ changes: [StateChange]
+    ) -> [StateChange] {
+        let known = Dictionary(old.endpoints.map { ($0.name, $0.text) }, uniquingKeysWith: { $1 })
+        let changed = Set(changes.compactMap { $0.json["endpointName"]?.string })
+        return texts.compactMap { endpoint in
+            guard let text = known[endpoint.name], text != endpoint.text,
+                !changed.contains(endpoint.name)
+            else { return nil }
+            return StateChange(
+                "textChanged",
+                "endpoint \(endpoint.name) says the same in other words",
+                [.init("endpointName", .string(endpoint.name))]
+            )
+        }
+    }
+
+    /// A version that stays and whose calls run in another way from now on.
+    static func executionChange(_ deployment: DeploymentName, _ number: Int) -> StateChange {
+        StateChange(
+            "executionChanged",
+            "\(deployment) version \(number) has other execution settings",
+            [
+                .init("branch", .string(deployment.branch)),
+                .init("name", .string(deployment.name)), .init("version", .number("\(number)")),
+            ]
+        )
     }
 
     private static func rollbackChange(
@@ -262,8 +311,8 @@ package enum StateDifference {
         _ new: [Revision.ResolvedVersion]
     ) -> [StateChange] {
         var changes: [StateChange] = []
-        let before = Dictionary(uniqueKeysWithValues: old.map { ($0.reference, $0) })
-        let after = Dictionary(uniqueKeysWithValues: new.map { ($0.reference, $0) })
+        let before = Dictionary(old.map { ($0.reference, $0) }, uniquingKeysWith: { $1 })
+        let after = Dictionary(new.map { ($0.reference, $0) }, uniquingKeysWith: { $1 })
         for version in new where before[version.reference]?.number != version.number {
             changes.append(moved(version.reference, before[version.reference], version))
         }

@@ -42,7 +42,7 @@ extension Command {
         let revisions = RevisionStore(folder: "\(arguments.value("state") ?? "state")/revisions")
         let current = try revisions.current()
         return files.plan(
-            against: current.map { ($0.number, files.configuration(of: $0)) },
+            against: current.map { ($0, files.configuration(of: $0)) },
             keepsWeights: arguments.has("keep-weights")
         )
     }

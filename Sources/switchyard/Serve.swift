@@ -86,6 +86,7 @@ extension Command {
             let log = EventLog()
             let configuration = try configuration(arguments)
             let wantedAdmin = try admin(arguments, state: configuration.state)
+            try wantedAdmin.check()
             let server = try Server(configuration, log: log)
             let admin = try AdminServer(wantedAdmin, server.control)
             let watch = try arguments.has("watch") ? startWatch(server.control) : nil

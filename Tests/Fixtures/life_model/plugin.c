@@ -2,7 +2,7 @@
 // "ill": "FILE"} it appends a line to the diary when it is made and when it is destroyed, computes
 // so long in create(), is ill while the second file is there, and fails when it is asked after its
 // end. It answers the number of its version; with a resource `data`, which it maps, the sum of its
-// bytes.
+// bytes. While the files of "hangCreate", "hangPredict" and "hangDestroy" are there, it hangs there.
 #define _GNU_SOURCE
 #include "model_plugin.h"
 
@@ -20,7 +20,7 @@ MODEL_PLUGIN_TAG
 struct model_instance {
     unsigned version;
     int is_destroyed;
-    char diary[512], ill[512];
+    char diary[512], ill[512], hang_predict[512], hang_destroy[512];
     const unsigned char *data;
     size_t size;
 };
@@ -67,6 +67,13 @@ static void map(model_instance *self, const char *resources) {
     close(file);
 }
 
+// Tells that it begins, and waits until a file is gone.
+static void hang(const model_instance *self, const char *file, const char *what) {
+    if (!file[0] || access(file, F_OK) != 0) return;
+    tell(self, what);
+    while (access(file, F_OK) == 0) usleep(5000);
+}
+
 static void burn(double milliseconds) {
     struct timespec time;
     do clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -79,6 +86,11 @@ static model_instance *create(const model_create *arguments, model_writer *failu
     self->version = arguments->version;
     setting(arguments->settings, "\"diary\"", self->diary, sizeof self->diary);
     setting(arguments->settings, "\"ill\"", self->ill, sizeof self->ill);
+    setting(arguments->settings, "\"hangPredict\"", self->hang_predict, 512);
+    setting(arguments->settings, "\"hangDestroy\"", self->hang_destroy, 512);
+    char hang_create[512];
+    setting(arguments->settings, "\"hangCreate\"", hang_create, sizeof hang_create);
+    hang(self, hang_create, "hangs in create");
     const char *wanted = strstr(arguments->settings, "\"burnMilliseconds\"");
     if (wanted) burn(atof(strchr(wanted, ':') + 1));
     map(self, arguments->resources);
@@ -92,6 +104,8 @@ static model_status predict(model_instance *self, const model_call *call, model_
         out->message(out, "asked after its end", 19);
         return MODEL_INTERNAL;
     }
+    hang(self, self->hang_predict, "hangs in predict");
+    if (self->is_destroyed) tell(self, "destroyed in predict");
     unsigned answer = self->version;
     if (self->data) answer = 0;
     for (size_t place = 0; place < self->size; place++) answer += self->data[place];
@@ -109,6 +123,7 @@ static model_status health(model_instance *self, model_writer *failure) {
 // What is dead stays where it is, so that a call after its end is seen and not undefined.
 static void destroy(model_instance *self) {
     self->is_destroyed = 1;
+    hang(self, self->hang_destroy, "hangs in destroy");
     tell(self, "destroy");
 }
 
