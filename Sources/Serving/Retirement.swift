@@ -23,6 +23,8 @@ final class Retirement: Sendable {
 
     private struct Queue {
         var items: [Item] = []
+        /// The one whose `destroy` runs.
+        var current: ServedModel?
         var isStopped = false
         /// Models that were destroyed so far.
         var done = 0
@@ -45,7 +47,9 @@ final class Retirement: Sendable {
     }
 
     /// Models that wait for their end.
-    var models: [ServedModel] { queue.withLock { $0.items.map(\.model) } }
+    var models: [ServedModel] {
+        queue.withLock { queue in queue.items.map(\.model) + (queue.current.map { [$0] } ?? []) }
+    }
     /// How many came to their end.
     var destroyed: Int { queue.withLock { $0.done } }
 
@@ -85,7 +89,12 @@ final class Retirement: Sendable {
 
     private func destroy(_ model: ServedModel) {
         let version = model.version
-        guard let isDone = model.destroy(nanoseconds: Self.destroyNanoseconds) else {
+        let end = model.destroy(nanoseconds: Self.destroyNanoseconds)
+        queue.withLock { queue in
+            queue.current = nil
+            if end == true { queue.done += 1 }
+        }
+        guard let isDone = end else {
             return log.write(
                 .error,
                 "version.destroy_late",
@@ -98,7 +107,6 @@ final class Retirement: Sendable {
             )
         }
         guard isDone else { return add([model], after: 0) }
-        queue.withLock { $0.done += 1 }
         log.write(
             .info,
             "version.retired",
@@ -127,7 +135,8 @@ final class Retirement: Sendable {
                 item.isStopped && item.model.pool.hasEnded && !item.model.isAskedAside()
                     && !item.model.version.instance.plugin.isBusy
             }
-            return place.map { queue.items.remove(at: $0).model }
+            queue.current = place.map { queue.items.remove(at: $0).model }
+            return queue.current
         }
     }
 
