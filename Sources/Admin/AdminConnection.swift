@@ -20,6 +20,8 @@ final class AdminConnection: LoopClient {
     private var request = PendingRequest()
     private var output: [UInt8] = []
     private var sent = 0
+    /// What follows `output`: the body, which several connections may share.
+    private var body: [UInt8] = []
     private var closesAfterOutput = false
     /// Whether somebody else works on the answer.
     private var isWaiting = false
@@ -36,6 +38,8 @@ final class AdminConnection: LoopClient {
     }()
     /// How long, and how much, a peer may go on sending behind the last answer.
     private static let lingerNanoseconds: UInt64 = 1_000_000_000
+    /// How long a first request may take that does not come over the Unix socket.
+    private static let strangerNanoseconds: UInt64 = 5_000_000_000
     private static let lingerBytes = 4 << 20
 
     init(
@@ -51,7 +55,10 @@ final class AdminConnection: LoopClient {
         self.kind = kind
         self.owner = owner
         token = try owner.eventLoop.register(self.socket, .readable, for: self)
-        setDeadline(after: owner.patienceNanoseconds)
+        let patience = owner.patienceNanoseconds
+        setDeadline(
+            after: kind == .local ? patience : min(patience, Self.strangerNanoseconds)
+        )
     }
 
     func ready(_ interest: Interest) {
@@ -87,7 +94,8 @@ final class AdminConnection: LoopClient {
             case .wantsContinue: output = ResponseHead.continue
             case .fault(let fault):
                 (closesAfterOutput, isHead) = (true, false)
-                let isLarge = fault.status == .contentTooLarge
+                let large: [Status] = [.contentTooLarge, .uriTooLong, .headerFieldsTooLarge]
+                let isLarge = large.contains(fault.status)
                 put(AdminAnswer(fault.status, isLarge ? "too_large" : "bad_request", fault.problem))
             case .complete(let head, let total):
                 let body = request.chunkedContents ?? Array(input[head.length..<total])
@@ -133,7 +141,7 @@ final class AdminConnection: LoopClient {
             to: &head
         )
         output = head.bytes
-        if !isHead { output += answer.body }
+        body = isHead ? [] : answer.body
         setDeadline(after: owner.patienceNanoseconds)
     }
 
@@ -163,6 +171,10 @@ final class AdminConnection: LoopClient {
                 close()
                 return false
             }
+        }
+        if !body.isEmpty {
+            (output, body, sent) = (body, [], 0)
+            return flush()
         }
         guard !output.isEmpty else { return true }
         (output, sent) = ([], 0)

@@ -35,14 +35,18 @@ final class AdminLoop {
     }
 
     /// Serves until `stop`; the sockets are listening already.
-    func run(_ sockets: [(number: CInt, AdminListener.Kind)]) throws(SystemError) {
+    func run(
+        _ sockets: [(number: CInt, AdminListener.Kind)],
+        socketPath: String
+    ) throws(SystemError) {
         let client = AdminMailboxClient(mailbox, self)
         mailboxClient = client
         _ = try mailbox.withDescriptor { descriptor throws(SystemError) in
             try eventLoop.register(descriptor, .readable, for: client)
         }
         for (number, kind) in sockets {
-            let listener = AdminListener(FileDescriptor(owning: number), kind, self)
+            let path = kind == .local ? socketPath : nil
+            let listener = AdminListener(FileDescriptor(owning: number), kind, path: path, self)
             try listener.start()
             listeners.append(listener)
         }
@@ -101,24 +105,49 @@ final class AdminListener: LoopClient {
     /// Who comes in here.
     enum Kind: Sendable { case local, remote, metrics }
 
-    private let socket: FileDescriptor
+    private var socket: FileDescriptor
     private let kind: Kind
     private unowned let owner: AdminLoop
     private var token: LoopToken?
     private var isPaused = false
+    /// The Unix socket's file, if it is one.
+    private let path: String?
 
-    init(_ socket: consuming FileDescriptor, _ kind: Kind, _ owner: AdminLoop) {
+    /// How often it looks whether its file is still there.
+    private static let lookNanoseconds: UInt64 = 1_000_000_000
+
+    init(_ socket: consuming FileDescriptor, _ kind: Kind, path: String?, _ owner: AdminLoop) {
         self.socket = socket
         self.kind = kind
+        self.path = path
         self.owner = owner
     }
 
     func start() throws(SystemError) {
         token = try owner.eventLoop.register(socket, .readable, for: self)
+        look()
     }
 
     func ready(_ interest: Interest) { acceptAll() }
-    func deadlineReached(now: UInt64) { goOn() }
+
+    func deadlineReached(now: UInt64) {
+        goOn()
+        look()
+    }
+
+    /// Listens again when somebody has removed the socket's file: without it no admin comes in.
+    private func look() {
+        guard let path, let token else { return }
+        if !File.exists(path), let fresh = try? Socket.listen(on: .unix(path), backlog: 64) {
+            try? File.setMode(path, 0o600)
+            owner.eventLoop.unregister(socket, token)
+            socket = fresh
+            self.token = try? owner.eventLoop.register(socket, .readable, for: self)
+        }
+        if !isPaused, let token = self.token {
+            owner.eventLoop.setDeadline(owner.eventLoop.now + Self.lookNanoseconds, token)
+        }
+    }
 
     private func acceptAll() {
         while !owner.isFull(kind) {

@@ -14,6 +14,12 @@ import Surfaces
 struct AdminRouter: Sendable {
     let control: HostControl
     let access: AdminAccess
+    private let metricsPage = MetricsPage()
+
+    init(control: HostControl, access: AdminAccess) {
+        self.control = control
+        self.access = access
+    }
 
     /// Hands an answer over, from any thread.
     typealias Completion = @Sendable (AdminAnswer) -> Void
@@ -28,7 +34,7 @@ struct AdminRouter: Sendable {
     ) -> AdminAnswer? {
         let path = Bytes.string(text, head.path)
         do throws(AccessRefusal) {
-            if case .metrics = peer { return metricsAnswer(head.method, path) }
+            if case .metrics = peer { return metricsAnswer(head.method, path, later) }
             let author = try access.author(peer, head, in: text)
             guard let parts = Self.parts(head, in: text) else { return .notFound }
             return route(
@@ -74,11 +80,16 @@ struct AdminRouter: Sendable {
         return answer
     }
 
-    private func metricsAnswer(_ method: Method, _ path: String) -> AdminAnswer {
+    private func metricsAnswer(
+        _ method: Method,
+        _ path: String,
+        _ later: @escaping Completion
+    ) -> AdminAnswer? {
         guard path == "/metrics" else {
             return AdminAnswer(.notFound, "route_not_found", "here is /metrics and nothing else")
         }
-        return method == .get || method == .head ? metrics() : AdminAnswer.notAllowed("GET, HEAD")
+        let isReading = method == .get || method == .head
+        return isReading ? metrics(later) : AdminAnswer.notAllowed("GET, HEAD")
     }
 
     // MARK: Routes
@@ -86,7 +97,7 @@ struct AdminRouter: Sendable {
     private func route(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
         let isReading = request.method == .get || request.method == .head
         switch (request.parts.first, request.parts.count) {
-        case ("metrics", 1): return isReading ? metrics() : .notAllowed("GET, HEAD")
+        case ("metrics", 1): return isReading ? metrics(later) : .notAllowed("GET, HEAD")
         case ("openapi.json", 1):
             guard isReading else { return .notAllowed("GET, HEAD") }
             return AdminAnswer(.ok, "application/json", Array(OpenAPI.text.utf8))
@@ -158,12 +169,9 @@ struct AdminRouter: Sendable {
 
     // MARK: Looking
 
-    private func metrics() -> AdminAnswer {
-        AdminAnswer(
-            .ok,
-            "text/plain; version=0.0.4; charset=utf-8",
-            MetricsText(control).bytes
-        )
+    private func metrics(_ later: @escaping Completion) -> AdminAnswer? {
+        let (control, page) = (self.control, metricsPage)
+        return page.ask(later) { MetricsText(control).bytes }
     }
 
     private func health(_ question: String) -> AdminAnswer {
@@ -240,8 +248,11 @@ struct AdminRouter: Sendable {
         do throws(AdminAnswer.Refusal) {
             let keeps = try request.boolean("keepWeights")
             try request.requireOnly(["keepWeights"])
-            control.commits.plan(keepsWeights: keeps) { later(AdminAnswer(.ok, $0.json)) }
-            return nil
+            let control = control
+            return aside(later) {
+                CurrentThread.giveWay(steps: 10)
+                return AdminAnswer(.ok, control.plan(keepsWeights: keeps).json)
+            }
         } catch {
             return error.answer
         }

@@ -114,9 +114,11 @@ package final class AdminServer {
         _ log: EventLog
     ) throws(SystemError) {
         let (mailbox, patience) = (self.mailbox, configuration.patienceNanoseconds)
+        let path = configuration.socket
         thread = try Thread(name: "admin") {
             do {
-                try AdminLoop(router, mailbox, patienceNanoseconds: patience).run(sockets)
+                try AdminLoop(router, mailbox, patienceNanoseconds: patience)
+                    .run(sockets, socketPath: path)
             } catch {
                 log.write(.error, "admin.failed", "answering admins has ended: \(error)")
             }

@@ -15,6 +15,12 @@ package struct DeploymentFile: Equatable, Sendable {
     /// Reads a deployment's file; a missing one says nothing.
     package init(path: String) throws(DeploymentError) {
         let text: [UInt8]
+        if let kind = try? File.facts(path).kind, kind != .regular {
+            throw DeploymentError(
+                "\(path): found \(kind.rawValue); wanted a regular file of at most "
+                    + "\(YAMLParser.bytesMaximum) bytes; remove or replace it"
+            )
+        }
         do {
             text = try File.read(path, limit: YAMLParser.bytesMaximum)
         } catch  where error.isNotFound {

@@ -20,13 +20,15 @@ package struct Weight: Equatable, Sendable {
 
     /// Takes JSON's or YAML's text of a number from 0 on; nil when it is none, or beyond the rule.
     package init?(_ text: String) {
-        guard case .number(let json) = Scalar(text), let number = Double(json), number.isFinite,
-            number >= 0
+        guard case .number(let json) = Scalar(text), json.utf8.count <= Self.bytesMaximum,
+            let number = Double(json), number.isFinite, number >= 0
         else { return nil }
-        if number == 0 {
+        let mantissa = json.utf8.prefix { $0 | 0x20 != UInt8(ascii: "e") }
+        // What is too small for a double is not nothing.
+        if mantissa.allSatisfy({ $0 == UInt8(ascii: "0") || $0 == UInt8(ascii: ".") }) {
             (self.number, self.text) = (0, "0")
         } else {
-            guard number >= Self.minimum, json.utf8.count <= Self.bytesMaximum else { return nil }
+            guard number >= Self.minimum else { return nil }
             (self.number, self.text) = (number, json)
         }
     }

@@ -10,6 +10,7 @@ import Platform
 /// Appends to `<logs>/audit.jsonl`; older files are `audit-<time>.jsonl`.
 package final class AuditLog: Sendable {
     private let folder: String
+    private let state: HostState
     private let log: EventLog
     /// Held while a line is written, so that lines of several threads do not mix.
     private let turn = Guarded<Void>(())
@@ -20,8 +21,9 @@ package final class AuditLog: Sendable {
     /// Changes and errors of one attempt that are written.
     private static let linesShown = 100
 
-    package init(folder: String, log: EventLog) {
+    package init(folder: String, state: HostState, log: EventLog) {
         self.folder = folder
+        self.state = state
         self.log = log
     }
 
@@ -48,6 +50,7 @@ package final class AuditLog: Sendable {
         )
         let line = Array("\(value.text)\n".utf8)
         let failure = turn.withLock { _ in append(line) }
+        state.setAuditFailing(failure != nil)
         if let failure {
             log.write(
                 .error,

@@ -35,9 +35,10 @@ package enum CommitOutcome: Sendable {
 
 /// Takes attempts from any thread and makes them, in order.
 package final class CommitQueue: Sendable {
-    private enum Job: Sendable {
-        case commit(CommitRequest, author: String, @Sendable (CommitOutcome) -> Void)
-        case plan(keepsWeights: Bool, @Sendable (Plan) -> Void)
+    private struct Job: Sendable {
+        let request: CommitRequest
+        let author: String
+        let completion: @Sendable (CommitOutcome) -> Void
     }
 
     private struct Queue {
@@ -85,7 +86,7 @@ package final class CommitQueue: Sendable {
         author: String,
         _ completion: @escaping @Sendable (CommitOutcome) -> Void = { _ in }
     ) {
-        let isTaken = post(.commit(request, author: author, completion))
+        let isTaken = post(Job(request: request, author: author, completion: completion))
         if !isTaken { completion(.failed(Self.ending)) }
     }
 
@@ -93,19 +94,10 @@ package final class CommitQueue: Sendable {
     package func reloadOnce(author: String) {
         let hasOne = queue.withLock { queue in
             queue.jobs.contains {
-                if case .commit(.reload(keepsWeights: false), _, _) = $0 { true } else { false }
+                if case .reload(keepsWeights: false) = $0.request { true } else { false }
             }
         }
         if !hasOne { commit(.reload(keepsWeights: false), author: author) }
-    }
-
-    /// Asks what a reload would change.
-    package func plan(
-        keepsWeights: Bool,
-        _ completion: @escaping @Sendable (Plan) -> Void
-    ) {
-        guard !post(.plan(keepsWeights: keepsWeights, completion)) else { return }
-        completion(.refused(Self.ending))
     }
 
     private static let ending = CommitFailure(
@@ -131,11 +123,7 @@ package final class CommitQueue: Sendable {
         }
         queue.notify()
         for job in left {
-            switch job {
-            case .commit(_, _, let completion): completion(.failed(Self.ending))
-            case .plan(_, let completion):
-                completion(.refused(Self.ending))
-            }
+            job.completion(.failed(Self.ending))
         }
     }
 
@@ -171,32 +159,28 @@ package final class CommitQueue: Sendable {
     }
 
     private func run(_ job: Job) {
-        switch job {
-        case .plan(let keepsWeights, let completion):
-            completion(aside { $0.plan(keepsWeights: keepsWeights) })
-        case .commit(let request, let author, let completion):
-            let before = board.live.committed.revision.number
-            let outcome = attempt(request, author)
-            switch outcome {
-            case .committed(let committed): swap(committed)
-            case .unchanged: break
-            case .failed(let failure):
-                log.write(
-                    .error,
-                    "commit.failed",
-                    "\(request.name) by \(author): nothing is changed: \(failure)",
-                    ["errors": .number(failure.errors.count)]
-                )
-            }
-            if case .reload = request, let live = outcome.committed {
-                for model in live.models { model.forgetSlowCalls() }
-            }
-            settle()
-            audit.write(request, author: author, before: before, outcome)
-            board.countCommit(request.name, outcome.name)
-            completion(outcome)
-            if request.readsFiles { tidy() }
+        let (request, author) = (job.request, job.author)
+        let before = board.live.committed.revision.number
+        let outcome = attempt(request, author)
+        switch outcome {
+        case .committed(let committed): swap(committed)
+        case .unchanged(let committed): board.publish(committed)
+        case .failed(let failure):
+            log.write(
+                .error,
+                "commit.failed",
+                "\(request.name) by \(author): nothing is changed: \(failure)",
+                ["errors": .number(failure.errors.count)]
+            )
         }
+        if case .reload = request, let live = outcome.committed {
+            for model in live.models { model.forgetSlowCalls() }
+        }
+        settle()
+        audit.write(request, author: author, before: before, outcome)
+        board.countCommit(request.name, outcome.name)
+        job.completion(outcome)
+        if request.readsFiles { tidy() }
     }
 
     /// Removes from the disk what nobody needs any more; nobody waits for it.

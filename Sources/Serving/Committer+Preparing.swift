@@ -9,9 +9,10 @@ extension Committer {
     /// Resolves and loads what a proposal needs.
     func prepare(_ proposal: Proposal) throws(CommitFailure) -> PreparedState {
         var errors = proposal.errors
+        var notes: [StateChange] = []
         let resolved: [ResolvedModel]
         if let pins = proposal.pins {
-            resolved = resolvePinned(proposal, pins, &errors)
+            resolved = resolvePinned(proposal, pins, &errors, &notes)
         } else {
             // What is wrong already is told without loading anything for it.
             requireStored(proposal, &errors)
@@ -35,7 +36,8 @@ extension Committer {
         return PreparedState(
             configuration: configuration,
             endpoints: effective,
-            resolved: resolved
+            resolved: resolved,
+            notes: notes
         )
     }
 
@@ -68,7 +70,8 @@ extension Committer {
     private func resolvePinned(
         _ proposal: Proposal,
         _ pins: [Revision.ResolvedVersion],
-        _ errors: inout [String]
+        _ errors: inout [String],
+        _ notes: inout [StateChange]
     ) -> [ResolvedModel] {
         let byReference = Dictionary(pins.map { ($0.reference, $0) }, uniquingKeysWith: { $1 })
         var resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
@@ -86,6 +89,12 @@ extension Committer {
                 resolved.append((pin.reference, try loadPinned(pin)))
             } catch {
                 warn(pin.reference, "\(error)")
+                // What is served by this name now goes on rather than go away.
+                let now = current?.snapshot.deployments.first { $0.reference == pin.reference }
+                if let now { resolved.append((pin.reference, now.model)) }
+                notes.append(
+                    StateDifference.missingVersion(pin, now?.version.number, "\(error)")
+                )
             }
         }
         return resolved

@@ -265,14 +265,8 @@ package final class Committer {
             proposal.liveWeights = stored.liveWeights
             prepared = try prepare(proposal)
         }
-        guard revisions.highestNumber < Revision.numberMaximum else {
-            throw CommitFailure(errors: [
-                "\(revisions.folder): found a revision \(revisions.highestNumber); wanted a lower "
-                    + "number, so that one can follow; remove that file"
-            ])
-        }
         let next = Revision(
-            number: max(before?.revision.number ?? 0, revisions.highestNumber) + 1,
+            number: try nextNumber(after: before?.revision),
             created: Timestamp.text(.now()),
             author: author,
             changes: [],
@@ -295,7 +289,7 @@ package final class Committer {
         if let before {
             changes += StateDifference.textChanges(before.revision, proposal.texts, changes)
         }
-        changes += otherModels
+        changes += otherModels + prepared.notes
         let revision = next.with(changes: changes.map(\.text))
         let committed = build(
             revision,
@@ -307,6 +301,27 @@ package final class Committer {
         guard mayCommit() else {
             throw CommitFailure(errors: ["the host is shutting down; nothing is changed"])
         }
+        try write(revision)
+        series.endState()
+        current = committed
+        return committed
+    }
+
+    /// The number of the next revision. A file with a higher one was never live: it is overwritten.
+    private func nextNumber(after revision: Revision?) throws(CommitFailure) -> Int {
+        let number = (revision?.number ?? revisions.highestNumber) + 1
+        guard number <= Revision.numberMaximum else {
+            throw CommitFailure(errors: [
+                "\(revisions.folder): found revision \(number - 1); wanted a number below "
+                    + "\(Revision.numberMaximum), so that one can follow; end the host and remove "
+                    + "the folder: the files make revision 1 at its next start"
+            ])
+        }
+        return number
+    }
+
+    /// The commit itself.
+    private func write(_ revision: Revision) throws(CommitFailure) {
         do {
             try revisions.commit(revision)
         } catch {
@@ -316,9 +331,6 @@ package final class Committer {
             ])
         }
         revisions.prune(keeping: revisionsKept)
-        series.endState()
-        current = committed
-        return committed
     }
 
     /// What is served already; at a start it is built now. The files may be other ones that say the
@@ -372,18 +384,7 @@ package final class Committer {
         state.kept = shelf.kept
         state.failures = shelf.failuresInOrder
         state.images = shelf.imageCount
+        state.served = shelf.served
         return (retired, state)
-    }
-
-    // MARK: Planning
-
-    /// What a reload would change now. Nothing is loaded for it.
-    package func plan(keepsWeights: Bool) -> Plan {
-        files.plan(
-            against: current.map { ($0.revision, $0.configuration) },
-            keepsWeights: keepsWeights,
-            failures: shelf.failures,
-            hasOtherSettings: shelf.hasOtherSettings
-        )
     }
 }

@@ -29,6 +29,17 @@ package struct HostControl: Sendable {
     package var revisions: RevisionStore {
         RevisionStore(folder: "\(configuration.state)/revisions")
     }
+    /// What a reload would change now. It may read much, so it is nothing for a loop, and it keeps
+    /// no change waiting.
+    package func plan(keepsWeights: Bool) -> Plan {
+        let live = board.live
+        return ConfigurationFiles(endpointsFolder: configuration.endpoints, store: store).plan(
+            against: (live.committed.revision, live.committed.configuration),
+            keepsWeights: keepsWeights,
+            shelf: live.shelf
+        )
+    }
+
     package var versionUse: VersionUse {
         VersionUse(
             endpoints: configuration.endpoints,

@@ -66,6 +66,11 @@ package final class HostState: Sendable {
     package var isLogFailing: Bool { logFailing.load(ordering: .relaxed) }
     func setLogFailing(_ value: Bool) { logFailing.store(value, ordering: .relaxed) }
 
+    private let auditFailing = Atomic<Bool>(false)
+    /// Whether the audit log cannot be written at the moment.
+    package var isAuditFailing: Bool { auditFailing.load(ordering: .relaxed) }
+    func setAuditFailing(_ value: Bool) { auditFailing.store(value, ordering: .relaxed) }
+
     /// Records of the request log that found no room and are gone.
     package var recordsLost: UInt64 { lostRecords.load(ordering: .relaxed) }
     func countLostRecord() { lostRecords.wrappingAdd(1, ordering: .relaxed) }

@@ -184,12 +184,16 @@ final class ModelShelf {
         loader.removeUnusedCopies(except: inMemory.map(\.version))
     }
 
-    /// Whether a deployment's settings are other ones than those that a served version runs with.
-    func hasOtherSettings(_ deployment: DeploymentName, _ number: Int) -> Bool {
-        guard let settings = try? store.file(deployment).execution else { return false }
-        let known = places[Self.key(deployment, number), default: []].map { entries[$0] }
-        return known.contains { $0.keptUntil == nil }
-            && !known.contains { $0.keptUntil == nil && $0.settings == settings }
+    /// What is known of the versions that are served, by `branch/name/number`.
+    var served: [String: ServedVersion] {
+        let known = entries.filter { $0.keptUntil == nil }.map { entry in
+            let version = entry.model.version
+            return (
+                Self.key(version.deployment, version.number),
+                ServedVersion(settings: entry.settings, traits: entry.traits)
+            )
+        }
+        return Dictionary(known, uniquingKeysWith: { $1 })
     }
 
     // MARK: What is kept

@@ -1,6 +1,6 @@
 // What a reload would do, found out without doing anything of it.
 
-package import Deployments
+import Deployments
 import Endpoints
 package import JSON
 
@@ -13,11 +13,6 @@ package struct Plan: Sendable {
     package let errors: [String]
     /// What a reload would pass over.
     package let warnings: [String]
-
-    /// No plan, but why there is none.
-    static func refused(_ failure: CommitFailure) -> Plan {
-        Plan(revision: nil, changes: [], errors: failure.errors, warnings: [])
-    }
 
     /// The plan as an answer: `configRevision`, `changes`, `errors`, `warnings`.
     package var json: JSONValue {
@@ -38,14 +33,11 @@ extension ConfigurationFiles {
     /// - Parameters:
     ///   - base: what is live; nil: nothing.
     ///   - keepsWeights: whether live weights stay.
-    ///   - failures: versions, by `branch/name/number`, of which a host knows that they could not
-    ///     be loaded.
-    ///   - hasOtherSettings: whether a version that a host serves would run in another way.
+    ///   - shelf: what a host knows of versions, those that could not be loaded included.
     package func plan(
         against base: (revision: Revision, configuration: HostConfiguration)?,
         keepsWeights: Bool,
-        failures: [String: VersionFailure] = [:],
-        hasOtherSettings: (DeploymentName, Int) -> Bool = { _, _ in false }
+        shelf: ShelfState = ShelfState()
     ) -> Plan {
         let reading = read()
         let (endpoints, texts) = (reading.contents.endpoints, reading.contents.texts)
@@ -54,7 +46,7 @@ extension ConfigurationFiles {
         func find(
             _ reference: DeploymentReference
         ) throws(DeploymentError) -> Revision.ResolvedVersion {
-            try stored(reference, failures, &warnings)
+            try stored(reference, shelf, &warnings)
         }
         var versions = resolveNamed(endpoints, texts, &errors, find)
         versions += resolveDirect(
@@ -82,7 +74,9 @@ extension ConfigurationFiles {
             changes += Revision.ResolvedVersion.distinct(next.versions).compactMap { version in
                 let (branch, name) = (version.reference.branch, version.reference.name)
                 guard let deployment = DeploymentName(branch: branch, name: name),
-                    hasOtherSettings(deployment, version.number)
+                    let served = shelf.served["\(deployment)/\(version.number)"],
+                    let settings = try? store.file(deployment).execution,
+                    settings != served.settings
                 else { return nil }
                 return StateDifference.executionChange(deployment, version.number)
             }
@@ -98,13 +92,14 @@ extension ConfigurationFiles {
     /// What a reference stands for in the store, as far as that is known without loading it.
     private func stored(
         _ reference: DeploymentReference,
-        _ failures: [String: VersionFailure],
+        _ shelf: ShelfState,
         _ warnings: inout [String]
     ) throws(DeploymentError) -> Revision.ResolvedVersion {
         let (deployment, numbers) = try store.candidates(reference)
         var number = numbers[0]
-        if let failure = failures["\(deployment)/\(number)"] {
-            let other = numbers.first { failures["\(deployment)/\($0)"] == nil }
+        let failures = shelf.failures.filter { $0.deployment == deployment }
+        if let failure = failures.first(where: { $0.number == number }) {
+            let other = numbers.first { number in !failures.contains { $0.number == number } }
             warnings.append(
                 "\(deployment) version \(number) could not be loaded when that was last tried"
                     + (other.map { "; without it latest is version \($0)" } ?? "")
@@ -112,11 +107,16 @@ extension ConfigurationFiles {
             )
             number = other ?? number
         }
-        try store.requireUnchanged(deployment, number)
+        let manifest = try store.manifest(deployment, number)
+        let known = shelf.served["\(deployment)/\(number)"]?.traits
+        // What a host serves was read whole, and is read again only if it may have changed.
+        if known == nil || store.traits(deployment, manifest) != known {
+            try store.requireUnchanged(deployment, number)
+        }
         return Revision.ResolvedVersion(
             reference: reference,
             number: number,
-            pluginHash: try store.manifest(deployment, number).pluginHash
+            pluginHash: manifest.pluginHash
         )
     }
 }

@@ -13,6 +13,8 @@ struct PreparedState {
     /// The endpoints with the weights that count.
     let endpoints: [Endpoint]
     let resolved: [ResolvedModel]
+    /// What is not as it was asked for, and no reason to refuse it.
+    let notes: [StateChange]
 
     /// Every model, each once.
     var models: [ServedModel] { resolved.map(\.found).distinct }

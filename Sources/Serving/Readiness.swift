@@ -44,6 +44,7 @@ package struct Readiness: Sendable {
         }
         if let degraded = snapshot.degraded { readiness.reasons.append("degraded: \(degraded)") }
         if state.isLogFailing { readiness.reasons.append("the request log cannot be written") }
+        if state.isAuditFailing { readiness.reasons.append("the audit log cannot be written") }
         if state.recordsLost > 0 {
             readiness.reasons.append("\(state.recordsLost) records of the request log were lost")
         }

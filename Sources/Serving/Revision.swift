@@ -46,7 +46,7 @@ package struct Revision: Equatable, Sendable {
     }
 
     /// Numbers beyond this are somebody's invention.
-    static let numberMaximum: UInt64 = 1_000_000_000
+    static let numberMaximum = 1_000_000_000
 
     package let number: Int
     /// When it was committed.
@@ -161,7 +161,7 @@ package struct Revision: Equatable, Sendable {
             throw RevisionError("it is not JSON: \(error)")
         }
         guard value["schemaVersion"]?.unsigned == 1, let number = value["revision"]?.unsigned,
-            number > 0, number <= Revision.numberMaximum,
+            number > 0, number <= UInt64(Revision.numberMaximum),
             let created = value["created"]?.string, let author = value["author"]?.string,
             let changes = value["changes"]?.array?.compactMap(\.string),
             let endpointValues = value["endpoints"]?.array,
@@ -229,11 +229,18 @@ package struct RevisionStore: Sendable {
     package func current() throws -> Revision? {
         let pointer = "\(folder)/current"
         guard File.exists(pointer) else { return nil }
+        let facts = try File.facts(pointer)
+        guard facts.kind == .regular, facts.size <= 64 else {
+            throw RevisionError(
+                "\(pointer): found \(facts.kind.rawValue) of \(facts.size) bytes; wanted a file "
+                    + "with the number of a revision; write one of those beside it into the file"
+            )
+        }
         let text = try File.read(pointer, limit: 64)
         guard let number = Bytes.decimal(text.prefix { $0 != 0x0a }) else {
             throw RevisionError(
-                "\(pointer): found '\(String(decoding: text, as: UTF8.self))'; wanted the number "
-                    + "of a revision; write one of those beside it into the file"
+                "\(pointer): found '\(Visible.line(String(decoding: text, as: UTF8.self)))'; "
+                    + "wanted the number of a revision; write one of those beside it into the file"
             )
         }
         return try revision(Int(clamping: number))
@@ -245,7 +252,7 @@ package struct RevisionStore: Sendable {
         return names.compactMap { name in
             name.hasSuffix(".json") ? Bytes.decimal(name.dropLast(5).utf8) : nil
         }
-        .filter { $0 <= Revision.numberMaximum }.map { Int($0) }.sorted()
+        .filter { $0 <= UInt64(Revision.numberMaximum) }.map { Int($0) }.sorted()
     }
 
     /// The highest number that a file in the folder has; 0 when there is none.

@@ -97,7 +97,7 @@ package final class Server {
             acceptorMailbox = try Mailbox()
             loopsRunning = Guarded(configuration.loops)
             mailboxes = try (0..<configuration.loops).map { _ in try Mailbox() }
-            audit = AuditLog(folder: configuration.logs, log: log)
+            audit = AuditLog(folder: configuration.logs, state: state, log: log)
             retirement = Retirement(loops: mailboxes, log: log)
             commits = CommitQueue(
                 committer,
@@ -205,7 +205,7 @@ package final class Server {
         _ configuration: ServerConfiguration
     ) throws(StartFailure) -> Int {
         // What the host itself needs: four descriptors a loop, those of admins, and some more.
-        let reserve = 128 + 4 * configuration.loops
+        let reserve = 192 + 4 * configuration.loops
         let limit = CurrentProcess.raiseDescriptorLimit()
         guard limit >= 2 * reserve else {
             throw .system(

@@ -140,6 +140,26 @@ package enum StateDifference {
         )
     }
 
+    /// A build that a revision had and that cannot be had any more.
+    static func missingVersion(
+        _ pin: Revision.ResolvedVersion,
+        _ present: Int?,
+        _ reason: String
+    ) -> StateChange {
+        let reference = pin.reference
+        let name = "\(reference.branch)/\(reference.name) \(reference.version)"
+        return StateChange(
+            "versionMissing",
+            "\(name) was version \(pin.number), which cannot be had any more (\(reason)); "
+                + (present.map { "it stays version \($0)" } ?? "it cannot be called"),
+            [
+                .init("branch", .string(reference.branch)), .init("name", .string(reference.name)),
+                .init("reference", .string("\(reference.version)")),
+                .init("version", .number("\(pin.number)")),
+            ]
+        )
+    }
+
     private static func rollbackChange(
         _ old: HostConfiguration,
         _ new: HostConfiguration

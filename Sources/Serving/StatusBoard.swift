@@ -23,8 +23,16 @@ package struct ShelfState: Sendable {
     package var failures: [VersionFailure] = []
     /// Libraries that are in the process for good.
     package var images = 0
+    /// What is known of the versions that are served, by `branch/name/number`.
+    var served: [String: ServedVersion] = [:]
 
     package init() {}
+}
+
+/// What the files of a served version were when they were last looked at, and how it runs.
+struct ServedVersion: Sendable {
+    let settings: ExecutionSettings
+    let traits: [FileFacts]?
 }
 
 /// Attempts of one kind that came to one end.

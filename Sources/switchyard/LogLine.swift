@@ -18,9 +18,23 @@ struct LogLine {
         self.cells = cells
     }
 
+    /// The same JSON without characters that do something to a terminal.
+    private static func harmless(_ json: String) -> String {
+        var text = ""
+        for scalar in json.unicodeScalars {
+            switch scalar.value {
+            case 0x7f..<0xa0, 0x200e...0x200f, 0x2028...0x202e, 0x2066...0x2069:
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
+    }
+
     init(_ record: LoggedRecord, _ line: Span<UInt8>, isForMachines: Bool) {
         guard !isForMachines else {
-            cells = [Bytes.string(line, 0..<line.count)]
+            cells = [Self.harmless(Bytes.string(line, 0..<line.count))]
             return
         }
         let time = record.time.lowerBound..<record.time.lowerBound + 23

@@ -96,6 +96,10 @@ extension Command {
             let words = Array(arguments.words.dropFirst())
             if words.isEmpty { return try showWeights(host.call("GET", path), arguments) }
             let members = try words.map { word throws(UsageError) in try weight(word) }
+            for (place, member) in members.enumerated()
+            where members[..<place].contains(where: { $0.name == member.name }) {
+                throw UsageError("the split '\(member.name)' stands twice; name each once")
+            }
             let body = JSONValue.object([.init("weights", .object(members))])
             return try report(
                 host.call("PUT", "\(path)/weights", body: body.text),
@@ -197,7 +201,7 @@ extension Command {
             let changes = revision["changes"]?.array?.compactMap(\.string) ?? []
             rows.append([
                 "\(revision["configRevision"]?.unsigned ?? 0)",
-                "\(revision["created"]?.string?.prefix(19) ?? "-")Z",
+                (revision["created"]?.string).map { "\($0.prefix(19))Z" } ?? "-",
                 revision["current"]?.boolean == true ? "live" : "",
                 Visible.line(revision["author"]?.string ?? revision["error"]?.string ?? "-"),
                 Visible.line(changes.first ?? "-")

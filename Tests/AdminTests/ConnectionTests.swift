@@ -25,6 +25,16 @@ struct ConnectionTests {
 
     private static let status = "GET /admin/v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
 
+    @Test func `a socket file that somebody has removed is made again`() throws {
+        let host = try LiveAdmin()
+        try host.start()
+        let path = "\(host.folder.path)/state/admin.sock"
+        try File.remove(path)
+        let isBack = eventually { (try? host.v1("GET", "status").status) == 200 }
+        #expect(isBack)
+        #expect(try File.facts(path).mode == 0o600)
+    }
+
     @Test func `an admin is heard while clients saturate the host`() throws {
         let host = try host { host in
             try host.endpoint("pricing_optimizer", Sample.coin)

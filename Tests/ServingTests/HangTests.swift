@@ -155,6 +155,24 @@ struct HangTests {
         #expect(try eventually { try status() == 200 })
     }
 
+    @Test func `a plan waits for no change, and keeps none waiting`() throws {
+        let host = try LiveHost(endpoints: ["s": Self.split])
+        try deploy(host, hanging: "hangCreate")
+        try host.start()
+        try host.folder.write(
+            "deployments/main/m/deployment.yaml",
+            "schemaVersion: 1\nexecution: {threads: 3}\n"
+        )
+        try host.folder.write("hang", "")
+        host.server?.commits.commit(.reload(keepsWeights: false), author: "test")
+        #expect(eventually { diary(host).last == "hangs in create 1" })
+        let plan = host.server?.control.plan(keepsWeights: false)
+        #expect(plan?.changes.map(\.text) == ["main/m version 1 has other execution settings"])
+        try File.remove("\(host.folder.path)/hang")
+        #expect(eventually { host.server?.board.live.committed.revision.number == 2 })
+        #expect(host.server?.control.plan(keepsWeights: false).changes.isEmpty == true)
+    }
+
     // MARK: What a start keeps
 
     @Test func `live weights last as long as the files say the same`() throws {

@@ -278,6 +278,53 @@ struct ReloadTests {
         #expect(missing.description.hasSuffix("there are 1"))
     }
 
+    @Test func `a rollback takes no working deployment away for a build that is gone`() throws {
+        let host = try LiveHost(endpoints: ["e": Self.value(1)])
+        host.configuration.graceNanoseconds = 0
+        try deployLife(host)
+        try host.start()
+        try deployLife(host, ", \"again\": true")
+        _ = try host.commit(.reload(keepsWeights: false))
+        let name = try #require(DeploymentName(branch: "main", name: "m"))
+        try DeploymentStore(root: host.configuration.deployments).remove(name, 1) { _ in [:] }
+        try host.folder.write("endpoints/e.yaml", Self.value(2))
+        _ = try host.commit(.reload(keepsWeights: false))
+        guard case .committed(let committed) = try host.commit(.rollback(to: 1)) else {
+            Issue.record("no rollback")
+            return
+        }
+        #expect(try ask(host).json["data"]?.unsigned == 1)
+        #expect(try ask(host, "m").json["data"]?.unsigned == 2)
+        let told = committed.changes.map(\.text).first { $0.contains("cannot be had any more") }
+        #expect(told?.hasSuffix("it stays version 2") == true, "\(committed.changes)")
+    }
+
+    @Test
+    func `an audit log that cannot be written is a reason, and files of later numbers are none`()
+        throws
+    {
+        let host = try LiveHost(endpoints: ["e": Self.split])
+        try host.start()
+        try host.folder.write("logs/audit.jsonl/x", "")
+        try host.folder.write("state/revisions/999999999.json", "")
+        let weight = try #require(Weight("9"))
+        guard
+            case .committed(let committed) = try host.commit(
+                .weights(endpoint: "e", [("a", weight)])
+            )
+        else {
+            Issue.record("no change of weights")
+            return
+        }
+        #expect(committed.revision.number == 2)
+        let ready = try host.client().call("GET", "/health/ready")
+        #expect(ready.status == 200)
+        #expect(ready.text.contains("the audit log cannot be written"))
+        #expect(host.stop())
+        try host.start()
+        #expect(host.server?.board.live.committed.revision.number == 2)
+    }
+
     // MARK: Versions that fail
 
     @Test
