@@ -61,7 +61,7 @@ package final class CommitQueue: Sendable {
     private static let swapNanoseconds: UInt64 = 1_000_000_000
 
     init(
-        _ committer: sending Committer,
+        _ committer: Guarded<Committer>,
         board: StatusBoard,
         state: HostState,
         loops: [Mailbox<ServingLoop>],
@@ -69,7 +69,7 @@ package final class CommitQueue: Sendable {
         audit: AuditLog,
         log: EventLog
     ) {
-        self.committer = Guarded(committer)
+        self.committer = committer
         self.board = board
         self.state = state
         self.loops = loops

@@ -176,7 +176,7 @@ package final class Server {
     private static func commit(
         _ configuration: ServerConfiguration,
         _ log: EventLog
-    ) throws -> sending (Committer, Committed) {
+    ) throws -> (Guarded<Committer>, Committed) {
         let store = DeploymentStore(root: configuration.deployments)
         let program = try configuration.probeExecutable ?? CurrentProcess.executable()
         let loader = DeploymentLoader(
@@ -197,7 +197,19 @@ package final class Server {
             log: log,
             configuration: configuration
         )
-        return (committer, try committer.start(isStrict: configuration.isStrict))
+        // As in a reload: threads that a model starts in create() run as it does then.
+        let (shared, result) = (Guarded(committer), Guarded<Result<Committed, any Error>?>(nil))
+        try Thread(name: "prepare", stackBytes: 8 << 20) {
+            CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
+            let started = shared.withLock { committer in
+                Result { try committer.start(isStrict: configuration.isStrict) }
+            }
+            result.withLock { $0 = started }
+        }.join()
+        guard let started = result.withLock({ $0 }) else {
+            preconditionFailure("the thread has ended")
+        }
+        return (shared, try started.get())
     }
 
     /// Connections at once: what the descriptor limit leaves for them.
