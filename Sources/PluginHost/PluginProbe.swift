@@ -192,6 +192,8 @@ package struct PluginProbe: Sendable {
             if let answer = try asking(instance, data, arguments[7]) {
                 report("\(answerMark)\(oneLine(answer))")
             }
+            // A host asks it again and again; what it says here does not matter.
+            _ = instance.askHealth()
             report(Stage.destroying.rawValue)
             instance.destroy()
             report(Stage.done.rawValue)
