@@ -4,6 +4,8 @@ import CAllocationCount
 package enum Sanitizers {
     /// Whether ThreadSanitizer watches: its own files do not fit under a small limit of files.
     package static var watchThreads: Bool { is_thread_sanitized() }
+    /// Whether any sanitizer watches: each keeps memory of its own.
+    package static var watch: Bool { allocation_count() < 0 }
 }
 
 /// Counts heap allocations of the calling thread, those of plugins that it calls included.
