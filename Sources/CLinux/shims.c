@@ -178,3 +178,5 @@ int64_t clinux_peer_user(int socket) {
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
     return peer.uid;
 }
+
+void clinux_map_large_blocks(void) { mallopt(M_MMAP_THRESHOLD, 1 << 20); }

@@ -148,6 +148,10 @@ package enum CurrentProcess {
     /// Gives the heap's freed memory back to the system. Calls `malloc_trim(3)`; not for a loop.
     package static func trimHeap() { clinux_trim_heap() }
 
+    /// Lets freed blocks of a MiB or more go back to the system at once, whichever thread had them:
+    /// the top of a thread's own heap is never trimmed. Calls `mallopt(3)`.
+    package static func returnLargeBlocks() { clinux_map_large_blocks() }
+
     /// The path of the running program's file.
     package static func executable() throws(SystemError) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)

@@ -66,6 +66,8 @@ package final class Server {
     /// Loads, replays, listens and starts to serve; or throws, and then nothing is left running.
     package init(_ configuration: ServerConfiguration, log: EventLog) throws(StartFailure) {
         self.log = log
+        // Plugins are read whole, by a thread that is not kept.
+        CurrentProcess.returnLargeBlocks()
         do {
             try Self.makeFolder(configuration.state, option: "state")
             lock = try Self.lock(configuration.state)

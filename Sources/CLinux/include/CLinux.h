@@ -90,4 +90,7 @@ clinux_sha256_state clinux_sha256_compress(
 // The user that a Unix socket's peer ran as when it connected; -1 when the kernel does not say.
 int64_t clinux_peer_user(int socket);
 
+// Lets every block of a MiB or more have a mapping of its own, which goes when the block is freed.
+void clinux_map_large_blocks(void);
+
 #endif
