@@ -134,7 +134,7 @@ final class AdminConnection: LoopClient {
         ResponseHead.write(
             answer.status,
             bodyBytes: answer.body.count,
-            date: Self.date(),
+            date: ResponseHead.date(.now()),
             connection: closesAfterOutput ? .close : .none,
             contentType: answer.contentType,
             fields: fields,
@@ -143,19 +143,6 @@ final class AdminConnection: LoopClient {
         output = head.bytes
         body = isHead ? [] : answer.body
         setDeadline(after: owner.patienceNanoseconds)
-    }
-
-    private static func date() -> [UInt8] {
-        let parts = WallTime.now().parts
-        return ResponseHead.date(
-            year: parts.year,
-            month: parts.month,
-            day: parts.day,
-            hour: parts.hour,
-            minute: parts.minute,
-            second: parts.second,
-            weekday: parts.weekday
-        )
     }
 
     /// Sends what there is; false: the connection has come to its end, or the peer takes nothing at

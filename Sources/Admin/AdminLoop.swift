@@ -12,7 +12,6 @@ final class AdminLoop {
     private let router: AdminRouter
     private let mailbox: Mailbox<AdminLoop>
     private var listeners: [AdminListener] = []
-    private var mailboxClient: AdminMailboxClient?
     private var connections: [UInt64: AdminConnection] = [:]
     private var counts: [AdminListener.Kind: Int] = [:]
     private var nextConnection: UInt64 = 1
@@ -39,11 +38,7 @@ final class AdminLoop {
         _ sockets: [(number: CInt, AdminListener.Kind)],
         socketPath: String
     ) throws(SystemError) {
-        let client = AdminMailboxClient(mailbox, self)
-        mailboxClient = client
-        _ = try mailbox.withDescriptor { descriptor throws(SystemError) in
-            try eventLoop.register(descriptor, .readable, for: client)
-        }
+        _ = try mailbox.attach(to: eventLoop, self)
         for (number, kind) in sockets {
             let path = kind == .local ? socketPath : nil
             let listener = AdminListener(FileDescriptor(owning: number), kind, path: path, self)
@@ -51,7 +46,6 @@ final class AdminLoop {
             listeners.append(listener)
         }
         try eventLoop.run()
-        mailboxClient = nil
     }
 
     func stop() {
@@ -182,17 +176,4 @@ final class AdminListener: LoopClient {
         isPaused = false
         try? owner.eventLoop.modify(socket, .readable, token)
     }
-}
-
-private final class AdminMailboxClient: LoopClient {
-    private let mailbox: Mailbox<AdminLoop>
-    private unowned let owner: AdminLoop
-
-    init(_ mailbox: Mailbox<AdminLoop>, _ owner: AdminLoop) {
-        self.mailbox = mailbox
-        self.owner = owner
-    }
-
-    func ready(_ interest: Interest) { mailbox.drain(owner) }
-    func deadlineReached(now: UInt64) {}
 }

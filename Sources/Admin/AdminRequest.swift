@@ -3,6 +3,7 @@
 import Bytes
 import HTTP
 import JSON
+import Platform
 
 /// One request of an admin who may.
 struct AdminRequest: Sendable {
@@ -80,6 +81,15 @@ extension AdminAnswer {
         /// There is no such thing: `code` says of which kind.
         static func missing(_ code: String, _ sentence: String) -> Refusal {
             Refusal(sentence, status: .notFound, code: code)
+        }
+
+        /// There is no thread for it at the moment.
+        static func noThread(_ error: SystemError) -> Refusal {
+            Refusal(
+                "no thread can be started: \(error); ask again later",
+                status: .serviceUnavailable,
+                code: "not_ready"
+            )
         }
 
         var answer: AdminAnswer { AdminAnswer(status, code, sentence) }

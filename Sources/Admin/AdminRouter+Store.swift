@@ -161,13 +161,7 @@ extension AdminRouter {
             _ = try Thread(name: "admin-work", stackBytes: 8 << 20, work)
             return nil
         } catch {
-            return fail(
-                .init(
-                    "no thread can be started: \(error); ask again later",
-                    status: .serviceUnavailable,
-                    code: "not_ready"
-                )
-            )
+            return fail(.noThread(error))
         }
     }
 

@@ -159,11 +159,7 @@ struct AdminRouter: Sendable {
             _ = try Thread(name: "admin-work", stackBytes: 8 << 20) { later(body()) }
             return nil
         } catch {
-            return AdminAnswer(
-                .serviceUnavailable,
-                "not_ready",
-                "no thread can be started: \(error); ask again later"
-            )
+            return AdminAnswer.Refusal.noThread(error).answer
         }
     }
 
@@ -250,7 +246,7 @@ struct AdminRouter: Sendable {
             try request.requireOnly(["keepWeights"])
             let control = control
             return aside(later) {
-                CurrentThread.giveWay(steps: 10)
+                CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
                 return AdminAnswer(.ok, control.plan(keepsWeights: keeps).json)
             }
         } catch {
@@ -287,9 +283,9 @@ struct AdminRouter: Sendable {
             return .notAllowed("PUT, DELETE")
         }
         do throws(AdminAnswer.Refusal) {
-            let names = control.board.live.committed.configuration.endpoints.map(\.name)
-            guard names.contains(endpoint) else {
-                throw .missing("endpoint_not_found", Self.noEndpoint(endpoint, names))
+            let live = control.board.live.committed.configuration
+            guard live.endpoints.contains(where: { $0.name == endpoint }) else {
+                throw .missing("endpoint_not_found", live.missing(endpoint: endpoint))
             }
             guard request.method == .put else {
                 try request.requireOnly([])
@@ -308,13 +304,6 @@ struct AdminRouter: Sendable {
         } catch {
             return refused("weights", request, error)
         }
-    }
-
-    /// That there is no such endpoint, and what was probably meant.
-    static func noEndpoint(_ name: String, _ names: [String]) -> String {
-        let guess = Suggestion.nearest(to: name, in: names)
-        return "there is no endpoint '\(name.prefix(100))'"
-            + (guess.map { "; did you mean '\($0)'?" } ?? "")
     }
 
     /// Nothing is changed on the way out.

@@ -234,9 +234,7 @@ struct MetricsText {
     // MARK: Models
 
     private mutating func modelMetrics(_ control: HostControl, _ live: LiveState) {
-        var seen: Set<ObjectIdentifier> = []
-        let models = live.committed.snapshot.deployments.map(\.model)
-            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+        let models = live.committed.models
         gauges(models, "switchyard_model_healthy", "Whether the model says that it can answer.") {
             $0.ailment == nil ? 1 : 0
         }

@@ -87,7 +87,7 @@ struct StatusReport {
             return AdminAnswer(
                 .notFound,
                 "endpoint_not_found",
-                AdminRouter.noEndpoint(name, live.committed.configuration.endpoints.map(\.name))
+                live.committed.configuration.missing(endpoint: name)
             )
         }
         return AdminAnswer(.ok, json(endpoint, prepared))
@@ -161,17 +161,13 @@ struct StatusReport {
     /// Every version in memory, and those that could not be loaded: `ready`, `unhealthy`, `kept`
     /// (served until a moment ago), `draining` (waits for its last request), `failed`.
     var deployments: [JSONValue] {
-        var seen: Set<ObjectIdentifier> = []
-        var list: [JSONValue] = []
         let snapshot = live.committed.snapshot
-        let names = Dictionary(grouping: snapshot.deployments) { ObjectIdentifier($0.model) }
-        for deployment in snapshot.deployments
-        where seen.insert(ObjectIdentifier(deployment.model)).inserted {
-            let model = deployment.model
-            let aliases = names[ObjectIdentifier(model), default: []]
-                .compactMap(\.reference.version.alias)
+        var seen = Set(snapshot.models.map { ObjectIdentifier($0) })
+        let aliases = snapshot.aliases
+        var list = snapshot.models.map { model in
             let state = model.ailment == nil ? "ready" : "unhealthy"
-            list.append(version(model, state, reason: model.ailment, aliases: aliases))
+            let names = aliases[ObjectIdentifier(model), default: []]
+            return version(model, state, reason: model.ailment, aliases: names)
         }
         for (model, until) in live.shelf.kept
         where seen.insert(ObjectIdentifier(model)).inserted {

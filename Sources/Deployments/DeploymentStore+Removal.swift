@@ -117,7 +117,7 @@ extension DeploymentStore {
             guard let step = user.remedy(deployment, isNewest: isNewest) else { continue }
             if !steps.contains(step) { steps.append(step) }
         }
-        // A start comes last: it takes what the other steps have changed.
+        // A reload comes last: it takes what the other steps have changed.
         if users.contains(where: \.isServed) { steps.append("run 'switchyard reload'") }
         return DeploymentError(
             "\(deployment) version \(number) is in use: "

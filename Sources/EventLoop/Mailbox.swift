@@ -44,3 +44,30 @@ package final class Mailbox<Owner>: Sendable {
         }
     }
 }
+
+extension Mailbox where Owner: AnyObject {
+    /// Lets a loop run what is posted, for the owner that it belongs to. Called on its thread.
+    package func attach(
+        to loop: EventLoop,
+        _ owner: Owner
+    ) throws(SystemError) -> LoopToken {
+        let client = MailboxClient(self, owner)
+        return try withDescriptor { descriptor throws(SystemError) in
+            try loop.register(descriptor, .readable, for: client)
+        }
+    }
+}
+
+/// Wakes a loop for its mailbox. The loop keeps it, and the owner keeps the loop.
+private final class MailboxClient<Owner: AnyObject>: LoopClient {
+    private let mailbox: Mailbox<Owner>
+    private unowned let owner: Owner
+
+    init(_ mailbox: Mailbox<Owner>, _ owner: Owner) {
+        self.mailbox = mailbox
+        self.owner = owner
+    }
+
+    func ready(_ interest: Interest) { mailbox.drain(owner) }
+    func deadlineReached(now: UInt64) {}
+}

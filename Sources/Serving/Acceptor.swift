@@ -20,7 +20,6 @@ final class Acceptor {
     private var handedSinceSweep = 0
     private var nextConnection: UInt64 = 1
     private var nextLoop = 0
-    private var mailboxClient: AcceptorMailboxClient?
     /// Connections at once of one address, and whose connection each slot has; empty while there is
     /// no such limit.
     private let addressMaximum: Int
@@ -50,11 +49,7 @@ final class Acceptor {
         _ mailbox: Mailbox<Acceptor>,
         started: () -> Void
     ) throws(SystemError) {
-        let client = AcceptorMailboxClient(mailbox, self)
-        mailboxClient = client
-        _ = try mailbox.withDescriptor { descriptor throws(SystemError) in
-            try eventLoop.register(descriptor, .readable, for: client)
-        }
+        _ = try mailbox.attach(to: eventLoop, self)
         for number in sockets {
             let listener = Listener(FileDescriptor(owning: number), self)
             try listener.start(eventLoop)
@@ -68,7 +63,6 @@ final class Acceptor {
     func stop() {
         for listener in listeners { listener.close(eventLoop) }
         listeners = []
-        mailboxClient = nil
         eventLoop.stop()
     }
 
@@ -181,17 +175,4 @@ private final class Listener: LoopClient {
         if let token { eventLoop.unregister(socket, token) }
         token = nil
     }
-}
-
-private final class AcceptorMailboxClient: LoopClient {
-    private let mailbox: Mailbox<Acceptor>
-    private unowned let owner: Acceptor
-
-    init(_ mailbox: Mailbox<Acceptor>, _ owner: Acceptor) {
-        self.mailbox = mailbox
-        self.owner = owner
-    }
-
-    func ready(_ interest: Interest) { mailbox.drain(owner) }
-    func deadlineReached(now: UInt64) {}
 }

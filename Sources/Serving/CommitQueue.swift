@@ -187,7 +187,7 @@ package final class CommitQueue: Sendable {
     private func tidy() {
         let hasMore = queue.withLock { $0.isStopped || !$0.jobs.isEmpty }
         let retiring = retirement.models
-        if !hasMore { aside { $0.shelf.removeUnusedCopies(retiring: retiring) } }
+        if !hasMore { committer.aside { $0.shelf.removeUnusedCopies(retiring: retiring) } }
     }
 
     private func attempt(_ request: CommitRequest, _ author: String) -> CommitOutcome {
@@ -202,31 +202,7 @@ package final class CommitQueue: Sendable {
         }
         // What is in memory already is changed at once; reading and loading gives way to the loops.
         let isInMemory = committer.withLock { $0.hasInMemory(request) }
-        return isInMemory ? committer.withLock { body($0) } : aside(body)
-    }
-
-    /// Does something with the committer on a thread that gives way to the loops, as every thread
-    /// does that is begun there.
-    private func aside<R: Sendable>(_ body: @escaping @Sendable (Committer) -> R) -> R {
-        let (committer, result) = (self.committer, Guarded<R?>(nil))
-        let work: @Sendable () -> Void = {
-            let value = committer.withLock { body($0) }
-            result.withLock { $0 = value }
-        }
-        do {
-            let thread = try Thread(name: "prepare", stackBytes: 8 << 20) {
-                CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
-                work()
-            }
-            thread.join()
-        } catch {
-            // No thread to be had: then here.
-            work()
-        }
-        guard let value = result.withLock({ $0 }) else {
-            preconditionFailure("the work was done")
-        }
-        return value
+        return isInMemory ? committer.withLock { body($0) } : committer.aside(body)
     }
 
     /// Lets every loop take the new snapshot, and waits until they have.
@@ -267,6 +243,32 @@ package final class CommitQueue: Sendable {
         board.publish(shelf)
         state.setFailures(shelf.failures)
         retirement.add(retired, after: board.live.committed.revision.number)
+    }
+}
+
+extension Guarded where Value == Committer {
+    /// Does something with the committer on a thread that gives way to the loops, as every thread
+    /// does that is begun there.
+    func aside<R: Sendable>(_ body: @escaping @Sendable (Committer) -> R) -> R {
+        let result = Guarded<R?>(nil)
+        let work: @Sendable () -> Void = {
+            let value = self.withLock { body($0) }
+            result.withLock { $0 = value }
+        }
+        do {
+            let thread = try Thread(name: "prepare", stackBytes: 8 << 20) {
+                CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
+                work()
+            }
+            thread.join()
+        } catch {
+            // No thread to be had: then here.
+            work()
+        }
+        guard let value = result.withLock({ $0 }) else {
+            preconditionFailure("the work was done")
+        }
+        return value
     }
 }
 

@@ -155,12 +155,9 @@ package final class Committer {
         switch request {
         case .reload(let keepsWeights):
             let files = files.read()
-            let kept = keepsWeights ? current.configuration.liveWeights : []
-            let names = Set(files.contents.endpoints.map(\.name))
-            let proposal = Proposal(
-                files,
-                liveWeights: kept.filter { names.contains($0.endpoint) }
-            )
+            let endpoints = files.contents.endpoints
+            let kept = keepsWeights ? current.configuration.liveWeights(keptFor: endpoints) : []
+            let proposal = Proposal(files, liveWeights: kept)
             return try carryOut(proposal, before: before, author: "reload by \(author)", mayCommit)
         case .weights(let endpoint, let weights):
             let proposal = try reweighted(endpoint, current) { old in
@@ -191,11 +188,7 @@ package final class Committer {
         _ change: (LiveWeights) -> LiveWeights?
     ) throws(CommitFailure) -> Proposal {
         guard current.configuration.endpoints.contains(where: { $0.name == name }) else {
-            let names = current.configuration.endpoints.map(\.name)
-            let guess = Suggestion.nearest(to: name, in: names)
-            throw CommitFailure(errors: [
-                "there is no endpoint '\(name)'" + (guess.map { "; did you mean '\($0)'?" } ?? "")
-            ])
+            throw CommitFailure(errors: [current.configuration.missing(endpoint: name)])
         }
         var proposal = Proposal(current)
         let old =
@@ -364,13 +357,11 @@ package final class Committer {
 
     /// Versions that stay and whose calls run in another way from now on.
     private func changedModels(_ prepared: PreparedState) -> [StateChange] {
-        guard let current else { return [] }
+        let served = (current?.models ?? []).map { (ModelShelf.key($0.version), $0) }
+        let before = Dictionary(served, uniquingKeysWith: { first, _ in first })
         return prepared.models.compactMap { model in
             let version = model.version
-            let before = current.models.first {
-                $0.version.deployment == version.deployment && $0.version.number == version.number
-            }
-            guard let before, before !== model else { return nil }
+            guard let was = before[ModelShelf.key(version)], was !== model else { return nil }
             return StateDifference.executionChange(version.deployment, version.number)
         }
     }

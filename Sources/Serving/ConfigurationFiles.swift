@@ -142,7 +142,7 @@ struct Proposal {
     var files: String
     var rollbackOf: Int?
     /// Whether it is what the files say.
-    var isOfFiles = false
+    var isOfFiles: Bool { pins == nil }
     /// What is wrong already.
     var errors: [String] = []
 
@@ -153,7 +153,6 @@ struct Proposal {
         errors = files.contents.errors
         self.files = files.hash
         self.liveWeights = liveWeights
-        isOfFiles = true
     }
 
     /// What a revision was.

@@ -85,7 +85,7 @@ package final class ModelPool: Sendable {
     private let queue = Guarded(Queue())
 
     /// Steps of nice(2) that the threads are behind the loops.
-    static let stepsBehindLoops = 10
+    package static let stepsBehindLoops = 10
 
     init(_ version: LoadedVersion) {
         self.version = version

@@ -28,16 +28,16 @@ final class ModelShelf {
     /// Models that were made and are not wanted: their `destroy` has not run.
     private var unwanted: [ServedModel] = []
     /// Why a version could not be loaded when that was last tried.
-    private(set) var failures: [String: VersionFailure] = [:]
-    /// What has failed in the attempt at hand: it is not tried once for each of its names.
-    private var triedInVain: [String: String] = [:]
-    func beginAttempt() { triedInVain = [:] }
+    private var failures: [String: VersionFailure] = [:]
     /// The same, by deployment and number.
     var failuresInOrder: [VersionFailure] {
         failures.values.sorted {
             ("\($0.deployment)", $0.number) < ("\($1.deployment)", $1.number)
         }
     }
+    /// What has failed in the attempt at hand: it is not tried once for each of its names.
+    private var triedInVain: [String: String] = [:]
+    func beginAttempt() { triedInVain = [:] }
 
     init(
         store: DeploymentStore,
@@ -64,6 +64,11 @@ final class ModelShelf {
 
     private static func key(_ deployment: DeploymentName, _ number: Int) -> String {
         "\(deployment)/\(number)"
+    }
+
+    /// What tells a version from other ones: `branch/name/number`.
+    static func key(_ version: LoadedVersion) -> String {
+        key(version.deployment, version.number)
     }
 
     // MARK: Models
@@ -187,9 +192,8 @@ final class ModelShelf {
     /// What is known of the versions that are served, by `branch/name/number`.
     var served: [String: ServedVersion] {
         let known = entries.filter { $0.keptUntil == nil }.map { entry in
-            let version = entry.model.version
-            return (
-                Self.key(version.deployment, version.number),
+            (
+                Self.key(entry.model.version),
                 ServedVersion(settings: entry.settings, traits: entry.traits)
             )
         }
@@ -226,8 +230,7 @@ final class ModelShelf {
         entries.removeAll(where: isExpired)
         places = [:]
         for (place, entry) in entries.enumerated() {
-            let key = Self.key(entry.model.version.deployment, entry.model.version.number)
-            places[key, default: []].append(place)
+            places[Self.key(entry.model.version), default: []].append(place)
         }
         return expired
     }

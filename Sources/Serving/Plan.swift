@@ -57,11 +57,10 @@ extension ConfigurationFiles {
             },
             find
         )
-        let names = Set(endpoints.map(\.name))
-        let live = keepsWeights ? base?.configuration.liveWeights ?? [] : []
+        let live = keepsWeights ? base?.configuration.liveWeights(keptFor: endpoints) : nil
         let next = HostConfiguration(
             endpoints: endpoints,
-            liveWeights: live.filter { names.contains($0.endpoint) },
+            liveWeights: live ?? [],
             versions: versions.map(\.found)
         )
         next.requireFittingWeights(&errors)

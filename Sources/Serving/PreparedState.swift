@@ -99,9 +99,9 @@ struct PreparedState {
 extension Committed {
     /// Lines for the person who looks on while a host starts: one for each thing that is live.
     package var report: [String] {
+        let names = snapshot.aliases
         var lines = models.map { model in
-            let aliases = snapshot.deployments.filter { $0.model === model }
-                .compactMap(\.reference.version.alias)
+            let aliases = names[ObjectIdentifier(model), default: []]
             let version = model.version
             return "loaded \(version.deployment) version \(version.number) "
                 + "(sha256 \(version.pluginHash.prefix(12)))"

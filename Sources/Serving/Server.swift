@@ -200,16 +200,9 @@ package final class Server {
             configuration: configuration
         )
         // As in a reload: threads that a model starts in create() run as it does then.
-        let (shared, result) = (Guarded(committer), Guarded<Result<Committed, any Error>?>(nil))
-        try Thread(name: "prepare", stackBytes: 8 << 20) {
-            CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
-            let started = shared.withLock { committer in
-                Result { try committer.start(isStrict: configuration.isStrict) }
-            }
-            result.withLock { $0 = started }
-        }.join()
-        guard let started = result.withLock({ $0 }) else {
-            preconditionFailure("the thread has ended")
+        let shared = Guarded(committer)
+        let started = shared.aside { committer in
+            Result { try committer.start(isStrict: configuration.isStrict) }
         }
         return (shared, try started.get())
     }

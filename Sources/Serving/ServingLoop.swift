@@ -4,7 +4,7 @@
 import Bytes
 import Endpoints
 package import EventLoop
-import HTTP
+package import HTTP
 import JSON
 package import Platform
 import PluginHost
@@ -20,7 +20,6 @@ package final class ServingLoop {
     private var connections: [Int: Connection] = [:]
     private var isDraining = false
     private let mailbox: Mailbox<ServingLoop>
-    private var mailboxClient: MailboxClient?
     /// Requests that wait for pools, by their tickets.
     private var pending: [UInt64: PendingAnswer] = [:]
     private var ticketCount: UInt64 = 0
@@ -68,18 +67,12 @@ package final class ServingLoop {
     /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
     /// nothing can go wrong any more.
     func run(started: () -> Void) throws(SystemError) {
-        let mailbox = self.mailbox
-        let client = MailboxClient(mailbox, self)
-        mailboxClient = client
-        let token = try mailbox.withDescriptor { descriptor throws(SystemError) in
-            try eventLoop.register(descriptor, .readable, for: client)
-        }
+        let token = try mailbox.attach(to: eventLoop, self)
         started()
         // Whatever ends the loop: what it leaves nobody else would close.
         defer { for connection in connections.values { connection.close() } }
         try eventLoop.run()
         mailbox.withDescriptor { eventLoop.unregister($0, token) }
-        mailboxClient = nil
     }
 
     // MARK: What is live
@@ -151,16 +144,7 @@ package final class ServingLoop {
         let now = wallClock.time(at: eventLoop.now)
         if now.seconds != dateSecond {
             dateSecond = now.seconds
-            let parts = now.parts
-            dateText = ResponseHead.date(
-                year: parts.year,
-                month: parts.month,
-                day: parts.day,
-                hour: parts.hour,
-                minute: parts.minute,
-                second: parts.second,
-                weekday: parts.weekday
-            )
+            dateText = ResponseHead.date(now)
         }
         return dateText
     }
@@ -328,16 +312,18 @@ extension ServingLoop {
 @available(*, unavailable)
 extension ServingLoop: Sendable {}
 
-/// Wakes a loop for its mailbox.
-private final class MailboxClient: LoopClient {
-    private let mailbox: Mailbox<ServingLoop>
-    private unowned let owner: ServingLoop
-
-    init(_ mailbox: Mailbox<ServingLoop>, _ owner: ServingLoop) {
-        self.mailbox = mailbox
-        self.owner = owner
+extension ResponseHead {
+    /// The `Date` of a moment.
+    package static func date(_ time: WallTime) -> [UInt8] {
+        let parts = time.parts
+        return date(
+            year: parts.year,
+            month: parts.month,
+            day: parts.day,
+            hour: parts.hour,
+            minute: parts.minute,
+            second: parts.second,
+            weekday: parts.weekday
+        )
     }
-
-    func ready(_ interest: Interest) { mailbox.drain(owner) }
-    func deadlineReached(now: UInt64) {}
 }

@@ -91,6 +91,8 @@ package final class ServingSnapshot: Sendable {
     package let revision: Int
     package let endpoints: [PreparedEndpoint]
     package let deployments: [PreparedDeployment]
+    /// Every model, each once.
+    package let models: [ServedModel]
     /// Why the files are not what is served; nil when they are.
     package let degraded: String?
     /// Every path that means something, without its `/v1/`, one behind the other, and where each
@@ -110,6 +112,7 @@ package final class ServingSnapshot: Sendable {
         degraded: String? = nil
     ) {
         self.degraded = degraded
+        models = deployments.map(\.model).distinct
         self.revision = revision
         self.endpoints = endpoints
         self.deployments = deployments
@@ -141,8 +144,11 @@ package final class ServingSnapshot: Sendable {
         self.table = table
     }
 
-    /// Every model, each once.
-    package var models: [ServedModel] { deployments.map(\.model).distinct }
+    /// The names that each model can be asked for by, beside its number.
+    package var aliases: [ObjectIdentifier: [String]] {
+        Dictionary(grouping: deployments) { ObjectIdentifier($0.model) }
+            .mapValues { $0.compactMap(\.reference.version.alias) }
+    }
 
     /// What the path means that stands in a request, without its `/v1/`.
     package func target(_ text: Span<UInt8>, _ path: Range<Int>) -> PreparedTarget? {

@@ -1,6 +1,7 @@
 // What is different between two states of a host, for people and for tools: what a commit changes,
 // or would.
 
+import Bytes
 import Deployments
 package import Endpoints
 package import JSON
@@ -44,6 +45,19 @@ package struct HostConfiguration: Sendable {
                 return endpoint
             }
         }
+    }
+
+    /// That there is no such endpoint, and what was probably meant.
+    package func missing(endpoint name: String) -> String {
+        let guess = Suggestion.nearest(to: name, in: endpoints.map(\.name))
+        return "there is no endpoint '\(name.prefix(100))'"
+            + (guess.map { "; did you mean '\($0)'?" } ?? "")
+    }
+
+    /// What of the live weights a reload keeps that is told to: those of endpoints that are there.
+    func liveWeights(keptFor endpoints: [Endpoint]) -> [LiveWeights] {
+        let names = Set(endpoints.map(\.name))
+        return liveWeights.filter { names.contains($0.endpoint) }
     }
 
     /// Adds a sentence for live weights that the endpoints do not fit any more.

@@ -83,6 +83,20 @@ struct Arguments {
     /// Every value of an option.
     func all(_ name: String) -> [String] { values[name] ?? [] }
 
+    /// The values of an option as addresses.
+    func addresses(_ name: String) throws(UsageError) -> [SocketAddress] {
+        var addresses: [SocketAddress] = []
+        for text in all(name) {
+            guard let address = SocketAddress(text) else {
+                throw UsageError(
+                    "'--\(name) \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
+                )
+            }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
     /// The value of an option as a number in a range.
     func number(_ name: String, _ range: ClosedRange<Int>) throws(UsageError) -> Int? {
         guard let text = value(name) else { return nil }

@@ -66,13 +66,7 @@ extension Command {
     /// Lets the running host take what was stored, if that is wanted.
     static func reloadAfterwards(_ arguments: Arguments) throws -> ExitStatus {
         guard arguments.has("reload") else { return .success }
-        return try report(
-            HostClient(admin: arguments)
-                .call("POST", "/admin/v1/reload", body: "{\"keepWeights\":true}"),
-            arguments,
-            unchanged: "nothing to do: that is what the files say",
-            failure: .configuration
-        )
+        return try askReload(arguments, keepsWeights: true)
     }
 
     /// The JSON text of a file of examples.

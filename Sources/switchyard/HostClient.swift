@@ -1,3 +1,4 @@
+import Admin
 import Bytes
 import JSON
 import Platform
@@ -53,7 +54,7 @@ struct HostClient {
 
     /// Where clients are answered.
     init(_ arguments: Arguments) throws(UsageError) {
-        address = try Self.address("host", arguments.value("host") ?? "127.0.0.1:8080")
+        address = try arguments.addresses("host").last ?? .ipv4(0x7f00_0001, port: 8080)
         advice =
             "is a host running there? start one with 'switchyard serve', or name its address with "
             + "--host"
@@ -63,10 +64,8 @@ struct HostClient {
     /// Where admins are answered. A reload may load many models, so its answer may take long.
     init(admin arguments: Arguments) throws {
         let state = arguments.value("state") ?? "state"
-        address = try Self.address(
-            "admin",
-            arguments.value("admin") ?? "unix:\(state)/admin.sock"
-        )
+        let own = AdminConfiguration(state: state).socket
+        address = try arguments.addresses("admin").last ?? .unix(own)
         advice =
             "does a host run with this --state? start one with 'switchyard serve', or name where "
             + "it is with --state or --admin"
@@ -82,18 +81,6 @@ struct HostClient {
             }
             fields.append("Authorization: Bearer \(key)")
         }
-    }
-
-    private static func address(
-        _ option: String,
-        _ text: String
-    ) throws(UsageError) -> SocketAddress {
-        guard let address = SocketAddress(text) else {
-            throw UsageError(
-                "'--\(option) \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
-            )
-        }
-        return address
     }
 
     /// Whether somebody listens there.

@@ -1,6 +1,8 @@
 import Deployments
 import JSON
 import Platform
+import PluginHost
+import Serving
 
 extension Command {
     static let list = Command(
@@ -10,9 +12,7 @@ extension Command {
         text: "Prints one line for every version in the store, the newest of a deployment last.",
         options: folders + [json],
         run: { arguments in
-            guard arguments.words.isEmpty else {
-                throw UsageError("unexpected '\(arguments.words[0])'")
-            }
+            try requireWords(0, arguments)
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
             var manifests: [Manifest] = []
             var failures: [String] = []
@@ -63,10 +63,9 @@ extension Command {
         text: "Prints one line.",
         options: [],
         run: { arguments in
-            guard arguments.words.isEmpty else {
-                throw UsageError("unexpected '\(arguments.words[0])'")
-            }
-            StandardStream.output("switchyard 0.1.0, plugin contract 1.0\n")
+            try requireWords(0, arguments)
+            let contract = "\(ContractVersion.major).\(ContractVersion.minor)"
+            StandardStream.output("switchyard \(HostVersion.text), plugin contract \(contract)\n")
             return .success
         }
     )

@@ -30,9 +30,7 @@ extension Command {
             json,
         ],
         run: { arguments in
-            guard arguments.words.isEmpty else {
-                throw UsageError("unexpected '\(arguments.words[0])'")
-            }
+            try requireWords(0, arguments)
             let log = try RequestLog(arguments)
             if arguments.has("summary") {
                 for other in ["follow", "lines"] where arguments.has(other) {

@@ -28,7 +28,7 @@ extension Command {
     )
 
     private static func ask(_ host: HostClient, _ arguments: Arguments) throws -> JSONValue {
-        let body = arguments.has("keep-weights") ? "{\"keepWeights\":true}" : ""
+        let body = keepWeights(arguments.has("keep-weights"))
         let answer = try host.call("POST", "/admin/v1/plan", body: body)
         try requireSuccess(answer)
         return answer.json

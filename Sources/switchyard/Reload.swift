@@ -23,15 +23,26 @@ extension Command {
         options: adminOptions + [Option("keep-weights", "keep live weights")],
         run: { arguments in
             try requireWords(0, arguments)
-            let body = arguments.has("keep-weights") ? "{\"keepWeights\":true}" : ""
-            return try report(
-                HostClient(admin: arguments).call("POST", "/admin/v1/reload", body: body),
-                arguments,
-                unchanged: "nothing to do: that is what the files say",
-                failure: .configuration
-            )
+            return try askReload(arguments, keepsWeights: arguments.has("keep-weights"))
         }
     )
+
+    /// Asks a running host to reload, and prints what came of it.
+    static func askReload(
+        _ arguments: Arguments,
+        keepsWeights: Bool
+    ) throws -> ExitStatus {
+        try report(
+            HostClient(admin: arguments)
+                .call("POST", "/admin/v1/reload", body: keepWeights(keepsWeights)),
+            arguments,
+            unchanged: "nothing to do: that is what the files say",
+            failure: .configuration
+        )
+    }
+
+    /// The body of a request that may keep live weights.
+    static func keepWeights(_ keeps: Bool) -> String { keeps ? "{\"keepWeights\":true}" : "" }
 
     static let rollback = Command(
         name: "rollback",
@@ -48,11 +59,13 @@ extension Command {
             let host = try HostClient(admin: arguments)
             if arguments.has("list") {
                 try requireWords(0, arguments)
-                return try listRevisions(host, arguments)
+                return try show(
+                    host.call("GET", "/admin/v1/revisions"),
+                    arguments,
+                    revisionTable
+                )
             }
-            guard arguments.words.count <= 1 else {
-                throw UsageError("unexpected '\(arguments.words[1])'")
-            }
+            try requireWords(1, arguments)
             var body = ""
             if let word = arguments.words.first {
                 guard let number = Int(word), number > 0 else {
@@ -94,7 +107,9 @@ extension Command {
                 )
             }
             let words = Array(arguments.words.dropFirst())
-            if words.isEmpty { return try showWeights(host.call("GET", path), arguments) }
+            if words.isEmpty {
+                return try show(host.call("GET", path), arguments) { StatusText.endpoints([$0]) }
+            }
             let members = try words.map { word throws(UsageError) in try weight(word) }
             for (place, member) in members.enumerated()
             where members[..<place].contains(where: { $0.name == member.name }) {
@@ -128,28 +143,37 @@ extension Command {
 
     // MARK: What came of it
 
-    /// Prints what a change came to: the answer itself, or its sentences.
-    static func report(
+    /// Prints an answer for machines as it is, or what `text` makes of it for people.
+    static func show(
         _ answer: HostClient.Answer,
         _ arguments: Arguments,
-        unchanged: String,
-        failure: ExitStatus = .failure
+        failure: ExitStatus = .failure,
+        _ text: (JSONValue) -> String
     ) throws -> ExitStatus {
         if arguments.has("json") {
             StandardStream.output(String(decoding: answer.body, as: UTF8.self))
             return answer.status == 200 ? .success : failure
         }
         try requireSuccess(answer, failure: failure)
-        let json = answer.json
-        let number = json["configRevision"]?.unsigned ?? 0
-        guard json["outcome"]?.string == "committed" else {
-            StandardStream.output("revision \(number): \(unchanged)\n")
-            return .success
-        }
-        let before = json["previousRevision"]?.unsigned ?? 0
-        StandardStream.output("revision \(number) is live, it was \(before)\n")
-        StandardStream.output(changeLines(json))
+        StandardStream.output(text(answer.json))
         return .success
+    }
+
+    /// Prints what a change came to.
+    static func report(
+        _ answer: HostClient.Answer,
+        _ arguments: Arguments,
+        unchanged: String,
+        failure: ExitStatus = .failure
+    ) throws -> ExitStatus {
+        try show(answer, arguments, failure: failure) { json in
+            let number = json["configRevision"]?.unsigned ?? 0
+            guard json["outcome"]?.string == "committed" else {
+                return "revision \(number): \(unchanged)\n"
+            }
+            let before = json["previousRevision"]?.unsigned ?? 0
+            return "revision \(number) is live, it was \(before)\n" + changeLines(json)
+        }
     }
 
     /// A line for each change of an answer.
@@ -173,31 +197,9 @@ extension Command {
         )
     }
 
-    private static func showWeights(
-        _ answer: HostClient.Answer,
-        _ arguments: Arguments
-    ) throws -> ExitStatus {
-        if arguments.has("json") {
-            StandardStream.output(String(decoding: answer.body, as: UTF8.self))
-            return answer.status == 200 ? .success : .failure
-        }
-        try requireSuccess(answer)
-        StandardStream.output(StatusText.endpoints([answer.json]))
-        return .success
-    }
-
-    private static func listRevisions(
-        _ host: HostClient,
-        _ arguments: Arguments
-    ) throws -> ExitStatus {
-        let answer = try host.call("GET", "/admin/v1/revisions")
-        if arguments.has("json") {
-            StandardStream.output(String(decoding: answer.body, as: UTF8.self))
-            return answer.status == 200 ? .success : .failure
-        }
-        try requireSuccess(answer)
+    private static func revisionTable(_ revisions: JSONValue) -> String {
         var rows = [["REVISION", "COMMITTED", "", "BY", "CHANGES"]]
-        for revision in answer.json.array ?? [] {
+        for revision in revisions.array ?? [] {
             let changes = revision["changes"]?.array?.compactMap(\.string) ?? []
             rows.append([
                 "\(revision["configRevision"]?.unsigned ?? 0)",
@@ -208,8 +210,7 @@ extension Command {
                     + (changes.count > 1 ? "; and \(changes.count - 1) more" : ""),
             ])
         }
-        StandardStream.output(TextTable.text(rows))
-        return .success
+        return TextTable.text(rows)
     }
 }
 

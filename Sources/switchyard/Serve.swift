@@ -80,9 +80,7 @@ extension Command {
         run: { arguments in
             // Before the first thread, so that all of them leave the signals to this one.
             let signals = try SignalDescriptor([terminate, interrupt, hangUp])
-            guard arguments.words.isEmpty else {
-                throw UsageError("unexpected '\(arguments.words[0])'")
-            }
+            try requireWords(0, arguments)
             let log = EventLog()
             let configuration = try configuration(arguments)
             let wantedAdmin = try admin(arguments, state: configuration.state)
@@ -138,7 +136,7 @@ extension Command {
         configuration.deployments = arguments.value("deployments") ?? configuration.deployments
         configuration.logs = arguments.value("logs") ?? configuration.logs
         configuration.state = arguments.value("state") ?? configuration.state
-        configuration.listen = try addresses("listen", arguments)
+        configuration.listen = try arguments.addresses("listen")
         if !arguments.has("listen") { configuration.listen = [.ipv4(0x7f00_0001, port: 8080)] }
         configuration.loops = try arguments.number("loops", 1...256) ?? configuration.loops
         switch arguments.value("log-data") {
@@ -170,31 +168,14 @@ extension Command {
         return configuration
     }
 
-    /// The addresses of an option.
-    private static func addresses(
-        _ option: String,
-        _ arguments: Arguments
-    ) throws(UsageError) -> [SocketAddress] {
-        var addresses: [SocketAddress] = []
-        for text in arguments.all(option) {
-            guard let address = SocketAddress(text) else {
-                throw UsageError(
-                    "'--\(option) \(text)': wanted 127.0.0.1:8080, [::1]:8080 or unix:/path"
-                )
-            }
-            addresses.append(address)
-        }
-        return addresses
-    }
-
     /// Reads the options about admins.
     static func admin(
         _ arguments: Arguments,
         state: String
     ) throws(UsageError) -> AdminConfiguration {
         var admin = AdminConfiguration(state: state)
-        admin.listen = try addresses("admin-listen", arguments)
-        admin.metricsListen = try addresses("metrics-listen", arguments)
+        admin.listen = try arguments.addresses("admin-listen")
+        admin.metricsListen = try arguments.addresses("metrics-listen")
         admin.keyFile = arguments.value("admin-key-file")
         return admin
     }

@@ -18,14 +18,11 @@ extension Command {
         options: adminOptions,
         run: { arguments in
             try requireWords(0, arguments)
-            let answer = try HostClient(admin: arguments).call("GET", "/admin/v1/status")
-            if arguments.has("json") {
-                StandardStream.output(String(decoding: answer.body, as: UTF8.self))
-                return answer.status == 200 ? .success : .failure
-            }
-            try requireSuccess(answer)
-            StandardStream.output(StatusText.text(answer.json))
-            return .success
+            return try show(
+                HostClient(admin: arguments).call("GET", "/admin/v1/status"),
+                arguments,
+                StatusText.text
+            )
         }
     )
 }
