@@ -24,6 +24,7 @@ let floors: [(name: String, imports: [String])] = [
     ("Digest", ["CLinux"]),
     ("Endpoints", ["Bytes", "CLinux", "Digest", "JSON", "YAML"]),
     ("EventLoop", ["Platform"]),
+    ("Supervisor", ["Platform"]),
     ("PluginHost", ["Bytes", "CModelABI", "JSON", "Platform"]),
     ("Logging", ["Bytes", "JSON", "Platform"]),
     ("Surfaces", ["Bytes", "Endpoints", "HTTP", "JSON"]),
@@ -71,7 +72,7 @@ targets += [
         name: "switchyard",
         dependencies: [
             "Admin", "Bytes", "Deployments", "Endpoints", "EventLoop", "JSON", "Logging",
-            "Platform", "PluginHost", "Serving",
+            "Platform", "PluginHost", "Serving", "Supervisor",
         ],
         swiftSettings: swiftSettings,
         // Only the used parts of Swift's runtime: two thirds of the memory.
@@ -109,6 +110,7 @@ let swiftPlugins = [
     "codable_pricing": "Tests/Fixtures/codable_pricing",
     "reading_model": "Tests/Fixtures/reading_model",
     "resource_model": "Tests/Fixtures/resource_model",
+    "trapping_model": "Tests/Fixtures/trapping_model",
 ]
 targets += swiftPlugins.map { name, path in
     .target(
@@ -157,6 +159,7 @@ targets += cSamples.map { name, path in
 /// Plugins in C for the tests: one that is right, and those that each do one thing wrong.
 let cPlugins = [
     "batch_model": "Tests/Fixtures/batch_model",
+    "faulty_model": "Tests/Fixtures/faulty_model",
     "life_model": "Tests/Fixtures/life_model",
     "slow_model": "Tests/Fixtures/slow_model",
     "thirty_lines": "Tests/Fixtures/thirty_lines",

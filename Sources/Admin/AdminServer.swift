@@ -57,28 +57,41 @@ package final class AdminServer {
     private let configuration: AdminConfiguration
     private let mailbox: Mailbox<AdminLoop>
     private var thread: Platform.Thread?
+    private let ownsSockets: Bool
 
     /// Listens and starts to answer; or throws, and then nothing is left listening.
+    ///
+    /// - Parameters:
+    ///   - configuration: where admins reach the host.
+    ///   - control: what they have of it.
+    ///   - inherited: what a supervisor listens on for its workers; nil: nobody does.
     package init(
         _ configuration: AdminConfiguration,
-        _ control: HostControl
+        _ control: HostControl,
+        inherited: [(number: CInt, address: String)]? = nil
     ) throws(StartFailure) {
         self.configuration = configuration
+        ownsSockets = inherited == nil
         do {
             mailbox = try Mailbox()
         } catch {
             throw .system("the admin listener: \(error)")
         }
-        try configuration.check()
+        if inherited == nil { try configuration.check() }
         let access = AdminAccess(keyFile: configuration.keyFile)
         let router = AdminRouter(control: control, access: access)
         var sockets: [AdminSocket] = []
         do {
-            try listen(&sockets)
+            if let inherited {
+                sockets = adopt(inherited)
+            } else {
+                sockets = try Self.listen(configuration)
+                take(sockets)
+            }
             try start(sockets.map { ($0.number, $0.kind) }, router, control.log)
         } catch {
             for socket in sockets { socket.close() }
-            if !sockets.isEmpty { try? File.remove(configuration.socket) }
+            if !sockets.isEmpty, ownsSockets { try? File.remove(configuration.socket) }
             throw .system("the admin listener: \(error)")
         }
     }
@@ -87,25 +100,64 @@ package final class AdminServer {
     private struct AdminSocket {
         let number: CInt
         let kind: AdminListener.Kind
+        let address: SocketAddress
 
         func close() { _ = FileDescriptor(owning: number) }
     }
 
-    /// Listens everywhere; what listens when it throws is left in `sockets`.
-    private func listen(_ sockets: inout [AdminSocket]) throws(SystemError) {
-        let local = try Socket.listen(on: .unix(configuration.socket), backlog: 64)
-        sockets.append(AdminSocket(number: local.release(), kind: .local))
-        try File.setMode(configuration.socket, 0o600)
-        for address in configuration.listen {
-            let socket = try Socket.listen(on: address, backlog: 64)
-            addresses.append(try Socket.localAddress(of: socket, asked: address))
-            sockets.append(AdminSocket(number: socket.release(), kind: .remote))
+    /// Listens everywhere, or nowhere and throws.
+    private static func listen(
+        _ configuration: AdminConfiguration
+    ) throws(SystemError) -> [AdminSocket] {
+        var sockets: [AdminSocket] = []
+        do throws(SystemError) {
+            let wanted: [(SocketAddress, AdminListener.Kind)] =
+                [(.unix(configuration.socket), .local)]
+                + configuration.listen.map { ($0, .remote) }
+                + configuration.metricsListen.map { ($0, .metrics) }
+            for (address, kind) in wanted {
+                let socket = try Socket.listen(on: address, backlog: 64)
+                let found = try Socket.localAddress(of: socket, asked: address)
+                sockets.append(AdminSocket(number: socket.release(), kind: kind, address: found))
+            }
+            try File.setMode(configuration.socket, 0o600)
+            return sockets
+        } catch {
+            for socket in sockets { socket.close() }
+            if !sockets.isEmpty { try? File.remove(configuration.socket) }
+            throw error
         }
-        for address in configuration.metricsListen {
-            let socket = try Socket.listen(on: address, backlog: 64)
-            metricsAddresses.append(try Socket.localAddress(of: socket, asked: address))
-            sockets.append(AdminSocket(number: socket.release(), kind: .metrics))
+    }
+
+    /// Listens for the workers of a supervisor: the Unix socket first, then the others in the order
+    /// of the configuration.
+    package static func listenForWorkers(
+        _ configuration: AdminConfiguration
+    ) throws(StartFailure) -> [(number: CInt, address: String)] {
+        do {
+            return try listen(configuration).map { ($0.number, "\($0.address)") }
+        } catch {
+            throw .system("the admin listener: \(error)")
         }
+    }
+
+    /// What a supervisor listens on, in its order.
+    private func adopt(_ inherited: [(number: CInt, address: String)]) -> [AdminSocket] {
+        let kinds: [AdminListener.Kind] =
+            [.local] + configuration.listen.map { _ in .remote }
+            + configuration.metricsListen.map { _ in .metrics }
+        let sockets = zip(inherited, kinds).compactMap { listener, kind in
+            SocketAddress(listener.address).map {
+                AdminSocket(number: listener.number, kind: kind, address: $0)
+            }
+        }
+        take(sockets)
+        return sockets
+    }
+
+    private func take(_ sockets: [AdminSocket]) {
+        addresses = sockets.filter { $0.kind == .remote }.map(\.address)
+        metricsAddresses = sockets.filter { $0.kind == .metrics }.map(\.address)
     }
 
     private func start(
@@ -129,6 +181,6 @@ package final class AdminServer {
     package func stop() {
         mailbox.post { $0.stop() }
         thread.take()?.join()
-        try? File.remove(configuration.socket)
+        if ownsSockets { try? File.remove(configuration.socket) }
     }
 }

@@ -12,28 +12,52 @@ import Digest
 package import Endpoints
 package import JSON
 package import Logging
-import Platform
+package import Platform
 package import PluginHost
 
-/// A live version.
+/// Why a version has no model.
+package enum Absence: Equatable, Sendable {
+    /// It is being loaded.
+    case loading
+    /// It has ended workers, and is not run again; why and since when, as a sentence.
+    case quarantined(String)
+    /// A worker that goes on with its revision could not load it; why, as a sentence.
+    case unloadable(String)
+
+    /// Why it cannot answer, for people.
+    package var sentence: String {
+        switch self {
+        case .loading: "its model is being loaded"
+        case .quarantined(let sentence), .unloadable(let sentence): sentence
+        }
+    }
+}
+
+/// A live version, or one that is known and has no model at the moment.
 package final class LoadedVersion: Sendable {
     package let deployment: DeploymentName
     package let number: Int
     /// The hash of the plugin's file.
     package let pluginHash: String
+    /// Whether the model takes several rows at once.
+    package var takesBatches: Bool { instance?.takesBatches ?? false }
     /// What the model says of itself.
     package let description: ModelDescription
     /// How requests become the model's inputs.
     package let binding: InputBinding
-    package let instance: ModelInstance
+    /// The model; nil: there is none, and `absence` says why.
+    package let instance: ModelInstance?
+    package let absence: Absence?
     /// Where and how its calls run.
     package let execution: Execution
     /// The `data` of requests that it must answer before it is ready.
     package let examples: [JSONValue]
     /// The names of its private copies.
     let copies: [String]
+    /// The model's entry on the board of the process; 0: it has none.
+    package let boardEntry: UInt32
 
-    package init(
+    package convenience init(
         deployment: DeploymentName,
         number: Int,
         pluginHash: String,
@@ -41,17 +65,65 @@ package final class LoadedVersion: Sendable {
         instance: ModelInstance,
         execution: Execution,
         examples: [JSONValue],
-        copies: [String] = []
+        copies: [String] = [],
+        boardEntry: UInt32 = 0
+    ) {
+        self.init(
+            deployment: deployment,
+            number: number,
+            pluginHash: pluginHash,
+            description: description,
+            instance: instance,
+            absence: nil,
+            execution: execution,
+            examples: examples,
+            copies: copies,
+            boardEntry: boardEntry
+        )
+    }
+
+    private init(
+        deployment: DeploymentName,
+        number: Int,
+        pluginHash: String,
+        description: ModelDescription,
+        instance: ModelInstance?,
+        absence: Absence?,
+        execution: Execution,
+        examples: [JSONValue],
+        copies: [String] = [],
+        boardEntry: UInt32 = 0
     ) {
         self.copies = copies
+        self.boardEntry = boardEntry
         self.deployment = deployment
         self.number = number
         self.pluginHash = pluginHash
         self.description = description
         self.instance = instance
+        self.absence = absence
         self.execution = execution
         self.examples = examples
         binding = InputBinding(description.inputs)
+    }
+
+    /// A version without a model.
+    package convenience init(
+        absent deployment: DeploymentName,
+        number: Int,
+        pluginHash: String,
+        _ absence: Absence
+    ) {
+        self.init(
+            deployment: deployment,
+            number: number,
+            pluginHash: pluginHash,
+            description: .unknown,
+            instance: nil,
+            absence: absence,
+            execution: Execution(.unknown),
+            examples: []
+        )
     }
 }
 
@@ -62,6 +134,7 @@ package final class DeploymentLoader {
     private let copies: String
     private let probe: PluginProbe
     private let log: EventLog
+    private let board: WorkerBoard?
     private let poolThreads: Int
     /// How long opening a plugin and its `create` may take together.
     private let createNanoseconds: UInt64
@@ -78,6 +151,7 @@ package final class DeploymentLoader {
     ///   - copies: the folder of private copies.
     ///   - probe: what tries unknown builds.
     ///   - log: where the models' log lines go.
+    ///   - board: where the process tells of its models.
     ///   - poolThreads: threads of a pool that nobody says a number for.
     ///   - createNanoseconds: how long opening a plugin and its `create` may take together.
     package init(
@@ -85,6 +159,7 @@ package final class DeploymentLoader {
         copies: String,
         probe: PluginProbe,
         log: EventLog,
+        board: WorkerBoard? = nil,
         poolThreads: Int = CurrentProcess.processors,
         createNanoseconds: UInt64 = 30_000_000_000
     ) {
@@ -92,6 +167,7 @@ package final class DeploymentLoader {
         self.copies = copies
         self.probe = probe
         self.log = log
+        self.board = board
         self.poolThreads = poolThreads
         self.createNanoseconds = createNanoseconds
     }
@@ -109,7 +185,17 @@ package final class DeploymentLoader {
             let copy = try privateCopy(manifest, source)
             let resources = try resources(manifest, source)
             try probeOnce(copy.path, manifest, source, resources)
-            let (plugin, instance) = try create(manifest, copy, source, resources)
+            let hang = settings.hangNanoseconds
+            let entry =
+                board?.add(
+                    WorkerBoard.Model(
+                        deployment: "\(deployment)",
+                        version: number,
+                        build: manifest.pluginHash,
+                        hangNanoseconds: hang
+                    )
+                ) ?? 0
+            let (plugin, instance) = try create(manifest, copy, source, resources, entry)
             let description = try ModelDescription(json: plugin.description)
             return LoadedVersion(
                 deployment: deployment,
@@ -119,7 +205,8 @@ package final class DeploymentLoader {
                 instance: instance,
                 execution: try execution(description, settings, deployment, source),
                 examples: description.examples + (try Self.examples(manifest)),
-                copies: names(manifest)
+                copies: names(manifest),
+                boardEntry: entry
             )
         } catch let error as DeploymentError {
             throw error
@@ -136,8 +223,10 @@ package final class DeploymentLoader {
         _ manifest: Manifest,
         _ copy: PrivateCopy,
         _ source: String,
-        _ resources: String
+        _ resources: String,
+        _ entry: UInt32
     ) throws -> (Plugin, ModelInstance) {
+        let board = self.board
         let (log, images, inTheMaking) = (self.log, self.images, self.inTheMaking)
         let hash = manifest.pluginHash
         guard inTheMaking.withLock({ $0.insert(hash).inserted }) else {
@@ -148,6 +237,10 @@ package final class DeploymentLoader {
         }
         let result = try BoundedTask.run(name: "create", nanoseconds: createNanoseconds) {
             defer { inTheMaking.withLock { _ = $0.remove(hash) } }
+            let note = board?.threadNote()
+            note?.setNoRequest()
+            note?.begin(.creating, of: entry, at: MonotonicClock.now())
+            defer { note?.end() }
             return Result {
                 let plugin =
                     try images.withLock { $0[hash] }
@@ -160,6 +253,7 @@ package final class DeploymentLoader {
                     settings: manifest.settings,
                     resources: resources,
                     log: { level, source, text in
+                        board?.addLog(text, of: entry)
                         log.write(
                             LogLevel(level),
                             "plugin.log",

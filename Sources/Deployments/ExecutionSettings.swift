@@ -16,10 +16,15 @@ package struct ExecutionSettings: Equatable, Sendable {
     package var deadlineMilliseconds: Int?
     /// Rows of one `predict_batch`.
     package var batch: Int?
+    /// Milliseconds after which a call counts as stuck.
+    package var hangMilliseconds: Int?
 
     package init() {}
 
-    private static let keys = ["mode", "threads", "queue", "deadline", "batch"]
+    private static let keys = ["mode", "threads", "queue", "deadline", "batch", "hangAfter"]
+
+    /// Nanoseconds after which a call counts as stuck.
+    package var hangNanoseconds: UInt64 { UInt64(hangMilliseconds ?? 60_000) * 1_000_000 }
 
     /// Reads the mapping `execution`.
     init(_ node: YAMLNode) throws(YAMLError) {
@@ -44,6 +49,7 @@ package struct ExecutionSettings: Equatable, Sendable {
             case "queue": queue = try Self.number(pair, 0...1_000_000)
             case "batch": batch = try Self.number(pair, 1...1024)
             case "deadline": deadlineMilliseconds = try Self.time(pair)
+            case "hangAfter": hangMilliseconds = try Self.time(pair)
             default:
                 throw YAMLError(
                     pair.keyMark,
@@ -92,6 +98,7 @@ package struct ExecutionSettings: Equatable, Sendable {
             mode.map { "  mode: \($0.rawValue)" }, threads.map { "  threads: \($0)" },
             queue.map { "  queue: \($0)" }, deadlineMilliseconds.map { "  deadline: \($0)ms" },
             batch.map { "  batch: \($0)" },
+            hangMilliseconds.map { "  hangAfter: \($0)ms" },
         ].compactMap { $0 }
         return members.isEmpty ? [] : ["execution:"] + members
     }
@@ -109,6 +116,8 @@ package struct Execution: Equatable, Sendable {
     package let deadlineNanoseconds: UInt64?
     /// Rows of one `predict_batch`.
     package let batch: Int
+    /// Nanoseconds after which a call counts as stuck.
+    package let hangNanoseconds: UInt64
     /// What of `deployment.yaml` cannot be, as a sentence; nil when all of it counts.
     package let ignored: String?
 
@@ -142,5 +151,6 @@ package struct Execution: Equatable, Sendable {
         queue = settings.queue ?? Self.queueDefault
         deadlineNanoseconds = settings.deadlineMilliseconds.map { UInt64($0) * 1_000_000 }
         batch = settings.batch ?? Self.batchDefault
+        hangNanoseconds = settings.hangNanoseconds
     }
 }

@@ -37,6 +37,16 @@ package struct ModelDescription: Equatable, Sendable {
     /// Inputs of one model.
     package static let inputsMaximum = 1024
 
+    /// What is known of a model that is not there.
+    package static let unknown = ModelDescription()
+
+    private init() {
+        inputs = nil
+        threading = .concurrent
+        execution = .inline
+        examples = []
+    }
+
     /// Reads the JSON of `describe`; the error is a sentence about it.
     package init(json text: [UInt8]) throws(DescriptionError) {
         let value: JSONValue

@@ -14,9 +14,30 @@ package enum ProcessEnd: Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .exited(let status): "exited with status \(status)"
-        case .signalled(let number):
-            unsafe "was ended by signal \(number) (\(String(cString: strsignal(number))))"
+        case .signalled(let number): "was ended by signal \(Self.named(number))"
         }
+    }
+
+    /// How a process ended that `waitpid` gave this word for.
+    package init(waitStatus status: CInt) {
+        let signal = status & 0x7f
+        self = signal == 0 ? .exited((status >> 8) & 0xff) : .signalled(signal)
+    }
+
+    /// Whether the process has ended itself.
+    package var isExit: Bool { if case .exited = self { true } else { false } }
+
+    /// The word that `init(waitStatus:)` reads.
+    package var waitStatus: CInt {
+        switch self {
+        case .exited(let status): status << 8
+        case .signalled(let signal): signal
+        }
+    }
+
+    /// A signal's number and name: `11 (Segmentation fault)`.
+    package static func named(_ signal: CInt) -> String {
+        unsafe "\(signal) (\(String(cString: strsignal(signal))))"
     }
 }
 
@@ -86,8 +107,7 @@ package final class ChildProcess {
         if let end { return end }
         var status: CInt = 0
         guard unsafe waitpid(id, &status, WNOHANG) == id else { return nil }
-        let signal = status & 0x7f
-        end = signal == 0 ? .exited((status >> 8) & 0xff) : .signalled(signal)
+        end = ProcessEnd(waitStatus: status)
         // Whatever the process started and left behind goes with it.
         kill(-id, SIGKILL)
         return end

@@ -4,6 +4,11 @@
 // outlives the process from that store on, whatever ends it; the next process finds it and appends
 // it to the log. Disk space is reserved when the ring is made: a full disk cannot tear a record.
 //
+// The records of one request are staged first, and published once its answer exists. What a dead
+// producer has staged and not published is of its last request: whoever knows whether that one was
+// answered keeps it or drops it (`settleStaged`), so that a request that is executed again by
+// another worker is in the log once.
+//
 // Reading has two steps, so that a record reaches the log exactly once. Before the reader writes a
 // batch to the log it notes, in the ring, where the batch ends and which sequence number its first
 // record gets; after writing it moves `tail`. A successor that finds such a note compares it with
@@ -13,8 +18,8 @@
 // keeps up, the same few pages are used again and again, and stay in the cache; the rest is for the
 // time in which the disk does not.
 //
-// Layout, version 2: a page of header (magic, layout version, capacity, then head with the position
-// that stands at the front, tail, the note and the count of lost records, each on a cache line of
+// Layout, version 3: a page of header (magic, layout version, capacity, then head with the position
+// that stands at the front and the end of what is staged, tail, the note and the count of lost records, each on a cache line of
 // its own), then `capacity` bytes of records: length 4, check 4, key 8, payload, padding to 8. A
 // length of 0xffffffff sends the reader back to the front.
 
@@ -31,7 +36,7 @@ import Synchronization
 @safe
 package final class LogRing: @unchecked Sendable {
     static let magic: UInt64 = 0x31_47_4e_49_52_59_57_53  // "SWYRING1"
-    static let layoutVersion: UInt64 = 2
+    static let layoutVersion: UInt64 = 3
     static let headerBytes = 4096
     static let recordHeaderBytes = 16
     static let wrapMark: UInt32 = 0xffff_ffff
@@ -63,12 +68,15 @@ package final class LogRing: @unchecked Sendable {
         unsafe base = region.base
         self.path = path
         capacity = size - Self.headerBytes
-        // In version 1 the front never moved, and its place is 0.
+        // In version 1 the front never moved, and its place is 0; before version 3 nothing was
+        // staged, and that place is 0.
+        if number(8) < 3 { setNumber(Self.stagedPlace, number(Self.headPlace)) }
         guard number(0) == Self.magic, (1...Self.layoutVersion).contains(number(8)),
             number(16) == UInt64(capacity), number(64) >= number(128), number(64) < 1 << 62,
             number(64) % 8 == 0, number(128) % 8 == 0, number(72) % 8 == 0,
             number(72) <= number(128),
-            number(64) - number(128) <= UInt64(capacity)
+            number(64) - number(128) <= UInt64(capacity), number(80) >= number(64),
+            number(80) - number(128) <= UInt64(capacity), number(80) % 8 == 0
         else { return nil }
     }
 
@@ -94,6 +102,7 @@ package final class LogRing: @unchecked Sendable {
 
     private static let headPlace = 64
     private static let frontPlace = 72
+    private static let stagedPlace = 80
     private static let tailPlace = 128
     private static let batchEndPlace = 192
     private static let batchSequencePlace = 200
@@ -101,12 +110,25 @@ package final class LogRing: @unchecked Sendable {
 
     // MARK: The producing loop
 
-    /// Appends one record; false when there is no room, and then nothing has changed.
+    /// Appends one record that counts at once; false when there is no room, and then nothing has
+    /// changed.
+    package func append(_ payload: Span<UInt8>, key: UInt64) -> Bool {
+        defer { publish() }
+        return stage(payload, key: key)
+    }
+
+    /// Lets what was staged count.
+    package func publish() {
+        store(Self.headPlace, load(Self.stagedPlace, .relaxed))
+    }
+
+    /// Puts one record behind the others that does not count yet; false when there is no room, and
+    /// then nothing has changed.
     ///
     /// `key` tells which request of which connection the record is of.
-    package func append(_ payload: Span<UInt8>, key: UInt64) -> Bool {
+    package func stage(_ payload: Span<UInt8>, key: UInt64) -> Bool {
         let needed = Self.recordHeaderBytes + (payload.count + 7) & ~7
-        let head = load(Self.headPlace, .relaxed)
+        let head = load(Self.stagedPlace, .relaxed)
         let used = Int(head - load(Self.tailPlace, .acquiring))
         var place = place(of: head)
         if used == 0, place >= Self.pageBytes {
@@ -137,7 +159,7 @@ package final class LogRing: @unchecked Sendable {
         )
         unsafe record.storeBytes(of: check, toByteOffset: 4, as: UInt32.self)
         unsafe record.storeBytes(of: key, toByteOffset: 8, as: UInt64.self)
-        store(Self.headPlace, head + UInt64(skipped + needed))
+        store(Self.stagedPlace, head + UInt64(skipped + needed))
         return true
     }
 
@@ -244,6 +266,20 @@ package final class LogRing: @unchecked Sendable {
     /// Gives the bytes of the records before `end` back to the producer.
     package func finishBatch(end: UInt64) {
         store(Self.tailPlace, end)
+    }
+
+    /// Lets what a dead producer has staged count, or drops it: `isAnswered` says of the request
+    /// with this key whether its answer exists.
+    package func settleStaged(_ isAnswered: (UInt64) -> Bool) {
+        let head = load(Self.headPlace, .acquiring)
+        let staged = load(Self.stagedPlace, .relaxed)
+        guard staged > head else { return }
+        var place = place(of: head)
+        if unsafe (base + Self.headerBytes + place).load(as: UInt32.self) == Self.wrapMark {
+            place = 0
+        }
+        let key = unsafe (base + Self.headerBytes + place).load(fromByteOffset: 8, as: UInt64.self)
+        if isAnswered(key) { publish() } else { store(Self.stagedPlace, head) }
     }
 
     /// Gives up on everything that waits: a ring that was written over while it is in use.

@@ -54,6 +54,21 @@ package final class MappedRegion: @unchecked Sendable {
         return try MappedRegion(owning: file, count: count)
     }
 
+    /// The memory of another process, whose descriptor was received.
+    package static func adopted(
+        _ descriptor: consuming FileDescriptor
+    ) throws(SystemError) -> MappedRegion {
+        var facts = stat()
+        let number = descriptor.number
+        try SystemCall.run("fstat") { unsafe fstat(number, &facts) }
+        return try MappedRegion(owning: descriptor, count: Int(facts.st_size))
+    }
+
+    /// Leaves the memory out of core dumps. Calls `madvise(2)`.
+    package func leaveOutOfDumps() {
+        unsafe clinux_leave_out_of_dumps(base, count)
+    }
+
     /// A file of `count` bytes, made when it is missing, with its disk space reserved up front.
     package static func file(_ path: String, count: Int) throws(SystemError) -> MappedRegion {
         let file = try File.open(path, flags: O_RDWR | O_CREAT, mode: 0o600)

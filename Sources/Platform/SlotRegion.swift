@@ -71,6 +71,25 @@ package struct SlotFlags: OptionSet, Sendable, BitwiseCopyable {
     package static let closeAfterOutput = SlotFlags(rawValue: 2)
     /// The client has finished sending.
     package static let inputEnded = SlotFlags(rawValue: 4)
+    /// The connection is a Unix socket's: the kernel keeps no count of its bytes.
+    package static let isLocal = SlotFlags(rawValue: 8)
+    /// Bytes are on their way between the kernel and the slot of a Unix socket, and no store says
+    /// yet how many: a successor cannot go on with it.
+    package static let isInCall = SlotFlags(rawValue: 16)
+    /// An answer that did not fit into the slot is on its way from the heap of the loop.
+    package static let outputSpilled = SlotFlags(rawValue: 32)
+    /// The worker has let go of the connection, which goes on with its successor.
+    package static let handedOver = SlotFlags(rawValue: 64)
+}
+
+/// What was decided of the request that is being executed, when its worker has died.
+package enum SlotVerdict: UInt32, Sendable {
+    /// It is executed again.
+    case innocent = 0
+    /// Its call has ended the worker.
+    case crashed = 1
+    /// Its call has not come back.
+    case hung = 2
 }
 
 /// One slot's header in shared memory. The layout is version `SlotRegion.layoutVersion`.
@@ -84,9 +103,10 @@ struct SlotHeader: BitwiseCopyable {
     var outputBase: UInt32 = 0
     /// Length of the request that is being executed.
     var requestLength: UInt32 = 0
-    /// How many workers died while executing this request.
+    /// How many workers died of a fault, and how many were killed, while executing this request:
+    /// the low and the high 16 bits.
     var attempts: UInt32 = 0
-    /// The status that a supervisor has decided for the request, or 0.
+    /// What was decided for the request: a `SlotVerdict`.
     var verdict: UInt32 = 0
     var flags: UInt32 = 0
     var loop: UInt32 = 0
@@ -105,7 +125,7 @@ struct SlotHeader: BitwiseCopyable {
 @safe
 package final class SlotRegion: @unchecked Sendable {
     /// Changes with every change of the layout; a successor of another layout does not adopt.
-    package static let layoutVersion: UInt64 = 1
+    package static let layoutVersion: UInt64 = 2
     /// Bytes of the input buffer that are used; ends of 15 bits reach no further.
     package static let inputCapacity = 32767
     /// Bytes of the output buffer that are used; a length of 16 bits reaches no further.
@@ -117,24 +137,106 @@ package final class SlotRegion: @unchecked Sendable {
 
     /// How many connections there can be at once.
     package let count: Int
+    /// A number of its own for each region, which the ids of requests begin with: they stay what
+    /// they are when another worker goes on.
+    package let seed: UInt64
     private let region: MappedRegion
+    private let leavings: UnsafeMutablePointer<UInt64>
     let headers: UnsafeMutableRawPointer
     let buffers: UnsafeMutableRawPointer
 
     /// Maps room for `count` slots; memory is taken only by slots that are used.
-    package init(count: Int) throws(SystemError) {
-        precondition(MemoryLayout<SlotHeader>.size == Self.headerStride, "the slot layout is fixed")
+    package convenience init(count: Int) throws(SystemError) {
         precondition(count > 0 && count <= 1 << 20, "1 to 1,048,576 slots")
-        let headerBytes =
-            (count * Self.headerStride + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
-        let total = Self.pageBytes + headerBytes + count * Self.bufferStride
-        region = try MappedRegion.anonymous(name: "switchyard-slots", count: total)
-        self.count = count
-        unsafe headers = region.base + Self.pageBytes
-        unsafe buffers = region.base + Self.pageBytes + headerBytes
+        let region = try MappedRegion.anonymous(
+            name: "switchyard-slots",
+            count: Self.totalBytes(count)
+        )
         unsafe region.base.storeBytes(of: Self.magic, as: UInt64.self)
         unsafe region.base.storeBytes(of: Self.layoutVersion, toByteOffset: 8, as: UInt64.self)
         unsafe region.base.storeBytes(of: UInt64(count), toByteOffset: 16, as: UInt64.self)
+        let seed = UInt64.random(in: .min ... .max)
+        unsafe region.base.storeBytes(of: seed, toByteOffset: 24, as: UInt64.self)
+        self.init(region, count)
+    }
+
+    /// Maps the region of another process; nil when it is none of this layout.
+    package convenience init?(
+        adopting descriptor: consuming FileDescriptor
+    ) throws(SystemError) {
+        let region = try MappedRegion.adopted(descriptor)
+        guard region.count > Self.pageBytes else { return nil }
+        let magic = unsafe region.base.load(as: UInt64.self)
+        let version = unsafe region.base.load(fromByteOffset: 8, as: UInt64.self)
+        let count = Int(
+            clamping: unsafe region.base.load(fromByteOffset: 16, as: UInt64.self)
+        )
+        guard magic == Self.magic, version == Self.layoutVersion, count > 0, count <= 1 << 20,
+            region.count == Self.totalBytes(count)
+        else { return nil }
+        self.init(region, count)
+    }
+
+    private init(_ region: MappedRegion, _ count: Int) {
+        precondition(MemoryLayout<SlotHeader>.size == Self.headerStride, "the slot layout is fixed")
+        region.leaveOutOfDumps()
+        self.region = region
+        self.count = count
+        seed = unsafe region.base.load(fromByteOffset: 24, as: UInt64.self)
+        let (bitmapBytes, headerBytes) = Self.partBytes(count)
+        let start = unsafe region.base + Self.pageBytes
+        unsafe leavings = start.bindMemory(to: UInt64.self, capacity: bitmapBytes / 8)
+        unsafe headers = start + bitmapBytes
+        unsafe buffers = start + bitmapBytes + headerBytes
+    }
+
+    /// Bytes of the bitmap of left slots and of the headers, in whole pages.
+    private static func partBytes(_ count: Int) -> (bitmap: Int, headers: Int) {
+        func pages(_ bytes: Int) -> Int { (bytes + pageBytes - 1) / pageBytes * pageBytes }
+        return (pages((count + 63) / 64 * 8), pages(count * headerStride))
+    }
+
+    private static func totalBytes(_ count: Int) -> Int {
+        let (bitmap, headers) = partBytes(count)
+        return pageBytes + bitmap + headers + count * bufferStride
+    }
+
+    /// The memory's own descriptor, by which another process can map it.
+    package var descriptor: CInt { region.descriptor }
+
+    /// Slots from here on were never used. Only the one who accepts sets it.
+    package var used: Int {
+        get {
+            min(count, Int(clamping: unsafe region.base.load(fromByteOffset: 32, as: UInt64.self)))
+        }
+        set {
+            unsafe region.base.storeBytes(of: UInt64(newValue), toByteOffset: 32, as: UInt64.self)
+        }
+    }
+
+    // MARK: Left slots
+
+    /// Tells whoever accepts that a loop has left a slot: it is closed or handed over. Stored
+    /// behind everything that the loop has to say of the slot.
+    package func markLeft(_ index: Int) {
+        unsafe clinux_set_bit(leavings, UInt64(index))
+    }
+
+    /// Leaves the slot of a connection that is closed.
+    package func leave(_ slot: Slot) {
+        slot.life = .closed
+        markLeft(slot.index)
+    }
+
+    /// Takes the slots below `limit` that were left since the last time. For whoever accepts.
+    package func takeLeft(below limit: Int, _ body: (Int) -> Void) {
+        for word in 0..<(min(limit, count) + 63) / 64 {
+            var bits = unsafe clinux_take_bits(leavings + word)
+            while bits != 0 {
+                body(word * 64 + bits.trailingZeroBitCount)
+                bits &= bits - 1
+            }
+        }
     }
 
     /// The slot with this number.
@@ -146,6 +248,13 @@ package final class SlotRegion: @unchecked Sendable {
             input: buffers + index * Self.bufferStride,
             output: buffers + index * Self.bufferStride + 32768
         )
+    }
+
+    /// Whether a live connection executes the request with this key.
+    package func isExecuting(_ key: UInt64) -> Bool {
+        (0..<used).contains { index in
+            life(index) == .live && slot(index).key == key && slot(index).word.isExecuting
+        }
     }
 
     /// Whose a slot is at the moment.
@@ -244,6 +353,29 @@ package struct Slot: BitwiseCopyable {
         get { field(24, as: UInt32.self) }
         nonmutating set { setField(24, newValue) }
     }
+    /// How many workers died of a fault while executing the request.
+    package var faults: UInt32 {
+        get { field(32, as: UInt32.self) & 0xffff }
+        nonmutating set { setField(32, field(32, as: UInt32.self) & ~0xffff | newValue & 0xffff) }
+    }
+    /// How many workers were killed while executing the request.
+    package var kills: UInt32 {
+        get { field(32, as: UInt32.self) >> 16 }
+        nonmutating set { setField(32, field(32, as: UInt32.self) & 0xffff | newValue << 16) }
+    }
+    /// What was decided for the request that is being executed.
+    package var verdict: SlotVerdict {
+        get { SlotVerdict(rawValue: field(36, as: UInt32.self)) ?? .innocent }
+        nonmutating set { setField(36, newValue.rawValue) }
+    }
+    /// Forgets what happened to the request before the next one. One store.
+    package func forgetAttempts() { setField(32, UInt64(0)) }
+    /// Whether the request at hand was begun by a worker that has died.
+    package var isRerun: Bool { field(32, as: UInt32.self) != 0 }
+
+    /// The connection and the request that is at hand, or was last.
+    package var key: UInt64 { connection << 24 | sequence & 0xff_ffff }
+
     /// Length of the request being executed.
     package var requestLength: UInt32 {
         get { field(28, as: UInt32.self) }
@@ -281,9 +413,15 @@ package struct Slot: BitwiseCopyable {
     package var connection: UInt64 { field(64, as: UInt64.self) }
 
     /// Makes the slot a new connection's. Called by the acceptor on a free slot.
-    package func begin(connection: UInt64, loop: Int, at nanoseconds: UInt64) {
+    package func begin(
+        connection: UInt64,
+        loop: Int,
+        isLocal: Bool = false,
+        at nanoseconds: UInt64
+    ) {
         var fresh = SlotHeader()
         fresh.life = SlotLife.live.rawValue
+        if isLocal { fresh.flags = SlotFlags.isLocal.rawValue }
         fresh.generation = generation &+ 1
         fresh.loop = UInt32(loop)
         fresh.acceptedNanoseconds = nanoseconds
@@ -316,13 +454,34 @@ package struct Slot: BitwiseCopyable {
         let room = SlotRegion.inputCapacity - word.end
         precondition(room > 0, "there is room for input")
         let (number, target) = unsafe (socket.number, input + word.end)
+        let isLocal = beginCall()
         let result = unsafe RawSocket.receive(number, target, room)
         if case .moved(let count) = result {
             word.received &+= UInt16(truncatingIfNeeded: count)
             word.end += count
             self.word = word
         }
+        if isLocal { endCall() }
         return result
+    }
+
+    /// Notes that the kernel is about to be asked, where it keeps no count; whether that is so.
+    package func beginCall() -> Bool {
+        let flags = field(40, as: UInt32.self)
+        guard flags & SlotFlags.isLocal.rawValue != 0 else { return false }
+        setFlagBits(flags | SlotFlags.isInCall.rawValue)
+        return true
+    }
+
+    /// Notes that the slot says again what the kernel has done.
+    package func endCall() {
+        setFlagBits(field(40, as: UInt32.self) & ~SlotFlags.isInCall.rawValue)
+    }
+
+    /// Stores the flags, in the order of the program.
+    private func setFlagBits(_ bits: UInt32) {
+        unsafe header.advanced(by: 40).assumingMemoryBound(to: Atomic<UInt32>.self)
+            .pointee.store(bits, ordering: .releasing)
     }
 
     /// Moves a half-received request to the front of the buffer, if nothing of it is overwritten.

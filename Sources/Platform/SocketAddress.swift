@@ -59,6 +59,9 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether it is a Unix socket's.
+    package var isLocal: Bool { if case .unix = self { true } else { false } }
+
     /// Whether only programs on this machine can reach it.
     package var isLoopback: Bool {
         switch self {

@@ -238,7 +238,7 @@ package final class CommitQueue: Sendable {
     }
 
     /// Brings what is kept up to date, and sends away what nobody wants any more.
-    private func settle() {
+    func settle() {
         let (retired, shelf) = committer.withLock { $0.settle() }
         board.publish(shelf)
         state.setFailures(shelf.failures)

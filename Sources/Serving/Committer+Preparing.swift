@@ -135,6 +135,7 @@ extension Committer {
         guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
             throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
         }
+        if let loading { return try loading(pin, deployment) }
         return try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)
     }
 

@@ -7,7 +7,7 @@ package import Deployments
 import Endpoints
 import JSON
 package import Logging
-import Platform
+package import Platform
 
 /// Makes revisions. Used by one thread at a time.
 package final class Committer {
@@ -17,6 +17,9 @@ package final class Committer {
     private let revisionsKept: Int
     let shelf: ModelShelf
     var series: SeriesBook
+    /// What loads the versions of a revision, where that is not the shelf alone.
+    var loading:
+        ((Revision.ResolvedVersion, DeploymentName) throws(DeploymentError) -> ServedModel)?
     /// What is live; nil before the start.
     private(set) var current: Committed?
 
@@ -28,6 +31,8 @@ package final class Committer {
     ///   - store: where versions are.
     ///   - loader: what makes versions live.
     ///   - log: where it says what could not be loaded.
+    ///   - board: where the process tells of its models.
+    ///   - quarantine: which versions are not run.
     ///   - configuration: how long a version may take for its examples, how long models are kept
     ///     that are not served any more, and how many revisions are kept.
     package init(
@@ -36,8 +41,13 @@ package final class Committer {
         store: DeploymentStore,
         loader: DeploymentLoader,
         log: EventLog,
+        board: WorkerBoard? = nil,
+        quarantine: QuarantineBook? = nil,
         configuration: ServerConfiguration
     ) {
+        let quarantine =
+            quarantine
+            ?? QuarantineBook(state: configuration.state, rule: configuration.quarantine, log: log)
         files = ConfigurationFiles(endpointsFolder: endpointsFolder, store: store)
         self.revisions = revisions
         self.log = log
@@ -47,6 +57,8 @@ package final class Committer {
             store: store,
             loader: loader,
             log: log,
+            board: board,
+            quarantine: quarantine,
             warmUpNanoseconds: configuration.limits.loadNanoseconds,
             graceNanoseconds: configuration.graceNanoseconds
         )
@@ -106,6 +118,81 @@ package final class Committer {
                     + ["revision \(stored.number) cannot be served either:"] + error.errors
             )
         }
+    }
+
+    /// What a worker that takes over begins with: the current revision, of which no model is loaded
+    /// yet; nil: there is none.
+    package func outline() throws -> Committed? {
+        guard let stored = try storedRevision(isStrict: false) else { return nil }
+        loading = { pin, deployment in
+            ModelShelf.absent(deployment, pin.number, pin.pluginHash, .loading)
+        }
+        defer { loading = nil }
+        return try serve(stored, degraded: nil)
+    }
+
+    /// The state that a worker goes on with: the current revision as it was committed, whatever the
+    /// files say by now; a crash is no reload.
+    ///
+    /// A build of it that cannot be loaded is left out. `progress` is called now and then with what
+    /// can be served meanwhile.
+    package func resume(_ progress: @escaping (Committed) -> Void = { _ in }) throws -> Committed {
+        guard let stored = try storedRevision(isStrict: false) else {
+            return try start(isStrict: false)
+        }
+        var ready: [String: ServedModel] = [:]
+        var (last, cost) = (MonotonicClock.now(), UInt64(0))
+        loading = { [self] pin, deployment throws(DeploymentError) in
+            let model: ServedModel
+            do throws(DeploymentError) {
+                model = try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)
+            } catch {
+                log.write(
+                    .error,
+                    "version.not_loaded",
+                    "\(deployment) version \(pin.number) cannot be loaded again: \(error)",
+                    ["deployment": .text("\(deployment)"), "version": .number(pin.number)]
+                )
+                model = ModelShelf.absent(
+                    deployment,
+                    pin.number,
+                    pin.pluginHash,
+                    .unloadable("it cannot be loaded again: \(error)")
+                )
+            }
+            ready[ModelShelf.key(model.version)] = model
+            // Building a state takes a while where there are many endpoints.
+            let now = MonotonicClock.now()
+            if now - last > max(10_000_000, 4 * cost) {
+                partial(stored, ready).map(progress)
+                last = MonotonicClock.now()
+                cost = last - now
+            }
+            return model
+        }
+        defer { loading = nil }
+        return try serve(stored, degraded: nil)
+    }
+
+    /// A revision with the models that are there.
+    private func partial(_ stored: Revision, _ ready: [String: ServedModel]) -> Committed? {
+        let before = loading
+        defer { loading = before }
+        loading = { pin, deployment in
+            ready[ModelShelf.key(deployment, pin.number)]
+                ?? ModelShelf.absent(deployment, pin.number, pin.pluginHash, .loading)
+        }
+        return try? serve(stored, degraded: nil)
+    }
+
+    /// The current revision once more, for a worker that has waited, or after somebody has come into
+    /// quarantine or out of it; nil: what it has is what is live.
+    package func follow(isForced: Bool) throws -> Committed? {
+        guard let stored = try storedRevision(isStrict: false),
+            isForced || stored.number != current?.revision.number
+        else { return nil }
+        shelf.beginAttempt()
+        return try resume()
     }
 
     /// The revision that was committed last. One that cannot be read is told, and the files count.

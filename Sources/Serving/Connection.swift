@@ -33,9 +33,14 @@ final class Connection: LoopClient {
     private var closesAfterOutput = false
     private var lingeredBytes = 0
     private var requestStartedAt: UInt64 = 0
+    /// When the request at hand was begun, if it has had to wait; 0: it is begun now.
+    private var beganAt: UInt64 = 0
     private var countedChunked = 0
     /// The request at the front of the input, while pools work on it, and its length.
     private var pending: Waiting?
+    /// Until when the request at the front of the input waits for a model to be loaded, on the
+    /// monotonic clock; 0: it does not.
+    private var parkedUntil: UInt64 = 0
     /// Since when nothing is received for want of memory; 0: that is not so.
     private var pausedAt: UInt64 = 0
 
@@ -76,7 +81,10 @@ final class Connection: LoopClient {
     private func reconcile() -> Bool {
         var word = slot.word
         if slot.flags.contains(.spilled) { return false }
-        if let counters = Socket.counters(of: socket) {
+        if slot.flags.contains(.isLocal) {
+            // Nobody counts its bytes, but outside of a call the slot says what was done.
+            if slot.flags.contains(.isInCall) || slot.word.output > 0 { return false }
+        } else if let counters = Socket.counters(of: socket) {
             let missed = Int(UInt16(truncatingIfNeeded: counters.consumed) &- word.received)
             guard missed <= SlotRegion.inputCapacity - word.end else { return false }
             word.end += missed
@@ -89,7 +97,6 @@ final class Connection: LoopClient {
             return false
         }
         // A request that was being executed is executed again: its answer does not exist.
-        word.isExecuting = false
         slot.word = word
         closesAfterOutput = slot.flags.contains(.closeAfterOutput)
         // How long the head has taken already nobody knows; its time begins again.
@@ -124,7 +131,7 @@ final class Connection: LoopClient {
         case .lingering: linger()
         case .serving:
             // Nothing is asked for while it pauses, but the end of a connection comes unasked.
-            if pausedAt > 0 || pending != nil, interest.contains(.broken) { return close() }
+            if pausedAt > 0 || parkedUntil > 0 || pending != nil, interest.contains(.broken) { return close() }
             if let pending, interest.contains(.peerClosed) {
                 let loop = owner.eventLoop
                 // A turn may have been long, and what is seen behind it have come at its beginning.
@@ -137,8 +144,11 @@ final class Connection: LoopClient {
             if interest.contains(.writable), !flush() { return }
             // Asked one by one: a set literal costs allocations that the optimiser leaves in.
             let isReadable = interest.contains(.readable) || interest.contains(.broken)
-            if phase == .serving, isReadable, pausedAt == 0, pending == nil { receive() }
+            if phase == .serving, isReadable, pausedAt == 0, pending == nil, parkedUntil == 0 {
+                receive()
+            }
             if phase == .serving { advance() }
+            if owner.isHandingOver, handOver() { owner.noteReleased() }
         }
     }
 
@@ -146,6 +156,7 @@ final class Connection: LoopClient {
         guard phase == .serving else { return close() }
         guard output.isEmpty else { return sendLastTime() }
         if let pending { return expire(pending.answer, now: now) }
+        if parkedUntil > 0 { return now >= parkedUntil ? unpark() : updateWaiting() }
         if pausedAt > 0 {
             guard !input.lacksRoom, !owner.state.holdsTooMuch else {
                 if now - pausedAt >= Self.roomWaitNanoseconds { return refuseForRoom() }
@@ -228,7 +239,7 @@ final class Connection: LoopClient {
             guard phase == .serving, flush() else { return }
             if closesAfterOutput { return finish() }
         }
-        if input.hasEnded, pausedAt == 0, pending == nil {
+        if input.hasEnded, pausedAt == 0, pending == nil, parkedUntil == 0 {
             guard !input.isEmpty else { return close() }
             refuse(HTTPFault(.badRequest, "the connection ended inside a request"))
             guard flush() else { return }
@@ -240,7 +251,7 @@ final class Connection: LoopClient {
     /// Answers complete requests until there is none, or an answer does not fit into the slot.
     private func answerAll() {
         while phase == .serving, !closesAfterOutput, !output.isSpilled, pausedAt == 0,
-            pending == nil
+            pending == nil, parkedUntil == 0
         {
             let limits = configuration.limits.http
             let step = input.withBytes { request.examine($0, limits) }
@@ -265,11 +276,16 @@ final class Connection: LoopClient {
 
     /// Executes the request at the front of the input and commits its answer.
     private func execute(_ head: RequestHead, _ total: Int) {
-        slot.sequence += 1
-        slot.requestLength = UInt32(truncatingIfNeeded: total)
         var word = slot.word
-        word.isExecuting = true
-        slot.word = word
+        // A request that was begun, here or by a worker before this one, is the same request still.
+        if !word.isExecuting {
+            beganAt = 0
+            slot.sequence += 1
+            slot.requestLength = UInt32(truncatingIfNeeded: total)
+            slot.forgetAttempts()
+            word.isExecuting = true
+            slot.word = word
+        }
         // A draining host answers what it has received already; the last of it ends the connection.
         let isLast = input.withBytes { $0.count } == total
         let mayFollow = slot.sequence < UInt64(configuration.limits.requestsPerConnection)
@@ -278,9 +294,11 @@ final class Connection: LoopClient {
             closes ? .close : head.minorVersion == 0 ? .keepAlive : .none
         let exchange = Exchange(
             head: head,
-            key: slot.connection << 24 | slot.sequence & 0xff_ffff,
+            number: RequestNumber(slot),
             connection: connection,
-            startedAt: owner.eventLoop.now
+            startedAt: beganAt > 0 ? beganAt : owner.eventLoop.now,
+            verdict: slot.verdict,
+            isRerun: slot.isRerun && slot.verdict == .innocent
         )
         let waiting = input.withBytes { text in
             if let contents = request.chunkedContents {
@@ -289,14 +307,28 @@ final class Connection: LoopClient {
             let content = text.extracting(head.length..<total)
             return owner.answerRequest(exchange, in: text, content: content)
         }
-        guard let waiting else { return conclude(exchange, total) }
-        waiting.connection = self
-        pending = Waiting(
-            answer: waiting,
-            length: total,
-            since: owner.eventLoop.now,
-            turn: owner.eventLoop.turns
-        )
+        switch waiting {
+        case .done: conclude(exchange, total)
+        case .parked(let moment):
+            parkedUntil = moment
+            owner.hasParked = true
+            beganAt = exchange.startedAt
+        case .waits(let answer):
+            answer.connection = self
+            pending = Waiting(
+                answer: answer,
+                length: total,
+                since: owner.eventLoop.now,
+                turn: owner.eventLoop.turns
+            )
+        }
+    }
+
+    /// Looks again at a request that waits for a model to be loaded.
+    func unpark() {
+        guard phase == .serving, parkedUntil > 0 else { return }
+        parkedUntil = 0
+        advance()
     }
 
     /// Commits the answer that the loop has written.
@@ -322,6 +354,7 @@ final class Connection: LoopClient {
         owner.finish(answer)
         conclude(answer.exchange, pending.length)
         advance()
+        if owner.isHandingOver, handOver() { owner.noteReleased() }
     }
 
     /// Answers that the time is over, whatever the pool is doing.
@@ -342,8 +375,8 @@ final class Connection: LoopClient {
     /// Answers a fault; nothing more is read from the connection.
     private func refuse(_ fault: HTTPFault) {
         slot.sequence += 1
-        let key = slot.connection << 24 | slot.sequence & 0xff_ffff
-        input.withBytes { owner.answerFault(fault, request.head, in: $0, key: key) }
+        let number = RequestNumber(slot)
+        input.withBytes { owner.answerFault(fault, request.head, in: $0, number) }
         closesAfterOutput = true
         slot.flags.insert(.closeAfterOutput)
         let count = input.withBytes { $0.count }
@@ -373,7 +406,8 @@ final class Connection: LoopClient {
     /// other way round.
     private func place(_ bytes: Span<UInt8>, consuming count: Int) {
         if !output.hasRoom(bytes.count), !output.isSpilled { _ = flush() }
-        guard phase != .closed else { return }
+        // Without a client its answer goes nowhere, and counts as given.
+        guard phase != .closed else { return owner.publishRecords() }
         var word = slot.word
         if output.hasRoom(bytes.count) {
             slot.stageOutput(bytes, at: 0)
@@ -384,6 +418,7 @@ final class Connection: LoopClient {
         word.isExecuting = false
         input.consume(count, noting: &word)
         slot.word = word
+        owner.publishRecords()
         if input.isSpilled, input.finishConsuming(count), !output.isSpilled {
             slot.flags.remove(.spilled)
         }
@@ -412,11 +447,13 @@ final class Connection: LoopClient {
 
     private func updateWaiting() {
         guard let token else { return }
-        let isDeaf = input.hasEnded || pausedAt > 0 || pending?.hasFarewell == true
+        let isDeaf = input.hasEnded || pausedAt > 0 || parkedUntil > 0 || pending?.hasFarewell == true
         wait(for: isDeaf ? Interest(rawValue: 0) : pending == nil ? .readable : .peerClosed)
         let deadline: UInt64
         if let pending {
             deadline = pending.answer.deadline
+        } else if parkedUntil > 0 {
+            deadline = parkedUntil
         } else if pausedAt > 0 {
             // Fixed at its end, whatever happens meanwhile.
             deadline = min(
@@ -466,6 +503,21 @@ final class Connection: LoopClient {
         }
     }
 
+    /// Lets go of the connection, for another worker to go on with, if nothing of it lies in this
+    /// one's memory and nothing runs for it; whether that is so.
+    @discardableResult
+    func handOver() -> Bool {
+        guard phase == .serving, pending == nil, pausedAt == 0,
+            !slot.flags.contains(.spilled), let token
+        else { return false }
+        phase = .closed
+        owner.eventLoop.unregister(socket, token)
+        self.token = nil
+        countChunked(0)
+        owner.release(self)
+        return true
+    }
+
     /// Ends the connection now.
     func close() {
         guard phase != .closed else { return }
@@ -478,7 +530,7 @@ final class Connection: LoopClient {
         if let pending { owner.abandon(pending.answer) }
         pending = nil
         Socket.shutDown(socket)
-        slot.life = .closed
+        owner.state.region.leave(slot)
         owner.forget(self)
     }
 

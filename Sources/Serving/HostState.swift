@@ -10,15 +10,48 @@ import Synchronization
 package final class HostState: Sendable {
     package let configuration: ServerConfiguration
     package let region: SlotRegion
+    /// Where this process tells of itself; nil: nobody would read it.
+    package let board: WorkerBoard?
     /// Failures of requests for which there is no endpoint.
     package let unassigned = ErrorCounters()
     private let draining = Atomic<Bool>(false)
     private let logFailing = Atomic<Bool>(false)
     private let lostRecords = Atomic<UInt64>(0)
 
-    package init(configuration: ServerConfiguration, region: SlotRegion) {
+    package init(
+        configuration: ServerConfiguration,
+        region: SlotRegion,
+        board: WorkerBoard? = nil
+    ) {
         self.configuration = configuration
         self.region = region
+        self.board = board
+    }
+
+    /// Says, for as long as the calling thread lives, that it does.
+    func holdLifeline(_ index: Int) { board?.holdLifeline(index) }
+
+    /// The calling thread's note.
+    func threadNote() -> ThreadNote? { board?.threadNote() }
+
+    private let predecessor = Guarded<Death?>(nil)
+    /// What the worker before this one has died of.
+    package var death: Death? { predecessor.withLock { $0 } }
+    package func setDeath(_ death: Death) { predecessor.withLock { $0 = death } }
+
+    private let guiltyRequest = Guarded<(key: UInt64, CrashReports.Request)?>(nil)
+    /// What is known of the request with a key that was found guilty: it is waited for a while, until
+    /// it is answered.
+    func awaitGuilty(_ key: UInt64) -> CrashReports.Request? {
+        for _ in 0..<150 {
+            let found = guiltyRequest.withLock { $0?.key == key ? $0?.1 : nil }
+            if found != nil || !region.isExecuting(key) { return found }
+            MonotonicClock.sleep(nanoseconds: 20_000_000)
+        }
+        return nil
+    }
+    func setGuilty(_ key: UInt64, _ request: CrashReports.Request) {
+        guiltyRequest.withLock { $0 = (key, request) }
     }
 
     /// Whether the host is on its way out: not ready, and every answer is the last of its

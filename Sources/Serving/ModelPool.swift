@@ -65,7 +65,10 @@ package final class ModelPool: Sendable {
             var sum = 0
             while first < jobs.count {
                 let job = jobs[first]
-                if !taken.isEmpty, sum + job.rows.count > rows { break }
+                let isFull =
+                    sum + job.rows.count > rows || taken.count >= ThreadNote.requestsMaximum
+                // Of several that are asked together nobody could say whose call ended the worker.
+                if !taken.isEmpty, isFull || job.isSuspect || taken[0].isSuspect { break }
                 first += 1
                 guard job.claim() else { continue }
                 sum += job.rows.count
@@ -82,13 +85,15 @@ package final class ModelPool: Sendable {
     }
 
     private let version: LoadedVersion
+    private let board: WorkerBoard?
     private let queue = Guarded(Queue())
 
     /// Steps of nice(2) that the threads are behind the loops.
     package static let stepsBehindLoops = 10
 
-    init(_ version: LoadedVersion) {
+    init(_ version: LoadedVersion, _ board: WorkerBoard? = nil) {
         self.version = version
+        self.board = board
     }
 
     /// How many threads there are once it has started.
@@ -167,7 +172,7 @@ package final class ModelPool: Sendable {
 
     private func work() {
         CurrentThread.giveWay(steps: Self.stepsBehindLoops)
-        let worker = PoolWorker(version)
+        let worker = PoolWorker(version, board?.threadNote())
         while true {
             let jobs = next()
             guard !jobs.isEmpty else { break }
@@ -180,7 +185,7 @@ package final class ModelPool: Sendable {
 
     /// What a thread does next, once there is something; nothing when it is to end.
     private func next() -> [PoolJob] {
-        let rows = version.instance.takesBatches ? version.execution.batch : 1
+        let rows = version.takesBatches ? version.execution.batch : 1
         return queue.wait { queue -> [PoolJob]? in
             if queue.isStopped { return [] }
             return queue.count == 0 ? nil : queue.take(rows: rows)

@@ -20,6 +20,10 @@ final class ModelShelf {
     private let store: DeploymentStore
     private let loader: DeploymentLoader
     private let log: EventLog
+    private let board: WorkerBoard?
+    let quarantine: QuarantineBook
+    /// Stand-ins for versions that are not run.
+    private var held: [String: ServedModel] = [:]
     private let warmUpNanoseconds: UInt64
     private let graceNanoseconds: UInt64
     private var entries: [Entry] = []
@@ -43,12 +47,16 @@ final class ModelShelf {
         store: DeploymentStore,
         loader: DeploymentLoader,
         log: EventLog,
+        board: WorkerBoard?,
+        quarantine: QuarantineBook,
         warmUpNanoseconds: UInt64,
         graceNanoseconds: UInt64
     ) {
         self.store = store
         self.loader = loader
         self.log = log
+        self.board = board
+        self.quarantine = quarantine
         self.warmUpNanoseconds = warmUpNanoseconds
         self.graceNanoseconds = graceNanoseconds
     }
@@ -62,7 +70,7 @@ final class ModelShelf {
         entries.compactMap { entry in entry.keptUntil.map { (entry.model, $0) } }
     }
 
-    private static func key(_ deployment: DeploymentName, _ number: Int) -> String {
+    static func key(_ deployment: DeploymentName, _ number: Int) -> String {
         "\(deployment)/\(number)"
     }
 
@@ -83,6 +91,10 @@ final class ModelShelf {
         if let failure = triedInVain[key] { throw DeploymentError(failure) }
         do {
             let settings = try store.file(deployment).execution
+            if !quarantine.entries.isEmpty {
+                let build = try store.manifest(deployment, number).pluginHash
+                if let model = held(deployment, number, build) { return model }
+            }
             for place in places[key, default: []].reversed()
             where entries[place].settings == settings {
                 try checkUnchanged(place, deployment)
@@ -110,6 +122,7 @@ final class ModelShelf {
         _ number: Int,
         pluginHash: String
     ) throws(DeploymentError) -> ServedModel {
+        if let model = held(deployment, number, pluginHash) { return model }
         if let model = inMemory(deployment, number, pluginHash: pluginHash) { return model }
         let model = try model(deployment, number)
         guard model.version.pluginHash == pluginHash else {
@@ -120,6 +133,35 @@ final class ModelShelf {
             )
         }
         return model
+    }
+
+    /// What stands in for a build that is not run; nil: it may be.
+    private func held(
+        _ deployment: DeploymentName,
+        _ number: Int,
+        _ build: String
+    ) -> ServedModel? {
+        let key = Self.key(deployment, number)
+        guard let entry = quarantine.entry(deployment, number, build: build) else {
+            held[key] = nil
+            return nil
+        }
+        let known = held[key].flatMap { $0.version.pluginHash == build ? $0 : nil }
+        let model = known ?? Self.absent(deployment, number, build, .quarantined(entry.reason))
+        held[key] = model
+        return model
+    }
+
+    /// Something that stands in for a model.
+    static func absent(
+        _ deployment: DeploymentName,
+        _ number: Int,
+        _ build: String,
+        _ absence: Absence
+    ) -> ServedModel {
+        ServedModel(
+            LoadedVersion(absent: deployment, number: number, pluginHash: build, absence)
+        )
     }
 
     /// The model of a build if it is in memory: the one that is served, if one is.
@@ -163,7 +205,11 @@ final class ModelShelf {
     ) throws(DeploymentError) -> ServedModel {
         let manifest = try store.manifest(deployment, number)
         let traits = store.traits(deployment, manifest)
-        let model = ServedModel(try loader.load(deployment, number, settings), log: log)
+        let model = ServedModel(
+            try loader.load(deployment, number, settings),
+            board: board,
+            log: log
+        )
         do {
             try model.warmUp(nanoseconds: warmUpNanoseconds)
         } catch {

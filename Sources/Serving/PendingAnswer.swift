@@ -53,6 +53,8 @@ final class PendingAnswer {
         let requestID = predictor.requestID.bytes
         for (index, part) in predictor.parts.enumerated() {
             let job = PoolJob(
+                number: exchange.number,
+                isSuspect: exchange.isRerun,
                 home: home,
                 ticket: ticket,
                 part: index,

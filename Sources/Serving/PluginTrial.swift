@@ -69,7 +69,6 @@ package enum PluginTrial {
         )
         let predictor = Predictor(
             ServerConfiguration(),
-            coin: CoinGenerator(seed: 1),
             runDelay: RunDelay()
         )
         let content = Array("{\"data\":\(data)}".utf8)

@@ -13,6 +13,10 @@ import Synchronization
 /// Rows of one request for one model. Nothing in it changes but its cancellation, so it may be on
 /// the loop and on the pool's thread at once.
 final class PoolJob: Sendable {
+    /// Which request it is of.
+    let number: RequestNumber?
+    /// Whether a worker died while the request was executed: it is asked alone.
+    let isSuspect: Bool
     /// The loop that waits for it, and under which number.
     let home: Mailbox<ServingLoop>
     let ticket: UInt64
@@ -32,6 +36,8 @@ final class PoolJob: Sendable {
     private let isWaiting = Atomic<Bool>(true)
 
     init(
+        number: RequestNumber?,
+        isSuspect: Bool,
         home: Mailbox<ServingLoop>,
         ticket: UInt64,
         part: Int,
@@ -42,6 +48,8 @@ final class PoolJob: Sendable {
         deadline: UInt64,
         enqueuedAt: UInt64
     ) {
+        self.number = number
+        self.isSuspect = isSuspect
         self.home = home
         self.ticket = ticket
         self.part = part
@@ -89,6 +97,8 @@ struct PoolResult: Sendable {
 /// Asks one model on one thread of its pool.
 final class PoolWorker {
     private let version: LoadedVersion
+    /// What its thread says of itself while the model is asked.
+    private let note: ThreadNote?
     private var frames: [CallFrame] = []
     private var finished: [(job: PoolJob, result: PoolResult)] = []
     private var check = ResultCheck()
@@ -97,8 +107,9 @@ final class PoolWorker {
     private var values: [JSONReference] = []
     private var rows: [BatchRow] = []
 
-    init(_ version: LoadedVersion) {
+    init(_ version: LoadedVersion, _ note: ThreadNote?) {
         self.version = version
+        self.note = note
     }
 
     /// Asks everything of these jobs. The results are handed over by the caller, who first says
@@ -115,7 +126,7 @@ final class PoolWorker {
                 ready.append(job)
             }
         }
-        if version.instance.takesBatches {
+        if version.takesBatches {
             runTogether(ready, startedAt: now)
         } else {
             for job in ready { runRows(job) }
@@ -136,7 +147,9 @@ final class PoolWorker {
             guard row == 0 || now < job.deadline else {
                 return finished.append((job, expired(result, "was computed", row: row)))
             }
-            let end = version.instance.predict(
+            beginCall(for: [job], at: now)
+            guard let instance = version.instance else { return }
+            let end = instance.predict(
                 values.span.extracting(job.rows[row]),
                 in: content.span,
                 requestID: requestID.span,
@@ -144,10 +157,22 @@ final class PoolWorker {
                 cancellation: job.cancellation,
                 frame: frame
             )
+            note?.end()
             guard take(end, frame, row, &result) else { break }
             now = MonotonicClock.now()
         }
         finished.append((job, result))
+    }
+
+    /// Notes that the model is asked for these jobs.
+    private func beginCall(for jobs: [PoolJob], at moment: UInt64) {
+        guard let note else { return }
+        note.setNoRequest()
+        for (index, job) in jobs.enumerated() {
+            guard let number = job.number else { continue }
+            note.setRequest(index, slot: number.slot, key: number.key)
+        }
+        note.begin(.predictingInPool, of: version.boardEntry, at: moment)
     }
 
     /// Asks a model that takes several rows at once: those of several jobs, or a part of one job's.
@@ -158,7 +183,9 @@ final class PoolWorker {
         }
         clear()
         for job in jobs { append(job, job.rows.indices, layOut(job)) }
+        beginCall(for: jobs, at: startedAt)
         let ends = ask()
+        note?.end()
         var next = 0
         for job in jobs {
             var result = PoolResult(queueNanoseconds: startedAt - job.enqueuedAt)
@@ -187,7 +214,9 @@ final class PoolWorker {
             values.removeAll(keepingCapacity: true)
             rows.removeAll(keepingCapacity: true)
             append(job, step, place)
+            beginCall(for: [job], at: now)
             let ends = ask()
+            note?.end()
             for row in step {
                 guard take(ends[row - start], frame(row - start), row, &result) else { break }
             }
@@ -244,7 +273,8 @@ final class PoolWorker {
     private func ask() -> [PredictionEnd] {
         if let last = rows.indices.last { _ = frame(last) }
         let (values, text) = (self.values, self.text)
-        return version.instance.predict(rows, of: values.span, in: text.span, frames: frames)
+        guard let instance = version.instance else { return [] }
+        return instance.predict(rows, of: values.span, in: text.span, frames: frames)
     }
 
     private func frame(_ index: Int) -> CallFrame {

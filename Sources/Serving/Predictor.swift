@@ -21,7 +21,18 @@ final class Predictor {
     private(set) var outcome = PredictionOutcome()
     /// The splits of `outcome`, in its order.
     private(set) var usedSplits: [PreparedSplit] = []
-    var coin: CoinGenerator
+    /// What coins are flipped with: made from `coinSeed` when the first one is, so that a request
+    /// that is executed again has the same ones.
+    private var coin: CoinGenerator?
+    var coinSeed: UInt64 = 0
+    /// Which request is at hand.
+    var number: RequestNumber?
+    /// What its thread says of itself while a model is asked.
+    var note: ThreadNote?
+    /// Whether the request needs a model that is being loaded.
+    private(set) var waitsForModel = false
+    /// Why the model is not asked that has ended the worker before: this is the answer instead.
+    var verdict: CallVerdict?
     private let limits: CallLimits
     private let allowsForcing: Bool
     private let deadlineNanoseconds: UInt64
@@ -42,12 +53,16 @@ final class Predictor {
     private var subject: [UInt8] = []
 
     /// A predictor for the thread that `runDelay` is of.
-    init(_ configuration: ServerConfiguration, coin: CoinGenerator, runDelay: RunDelay) {
+    init(
+        _ configuration: ServerConfiguration,
+        runDelay: RunDelay,
+        note: ThreadNote? = nil
+    ) {
+        self.note = note
         self.runDelay = runDelay
         limits = configuration.limits.call
         allowsForcing = configuration.allowsForcing
         deadlineNanoseconds = configuration.limits.predictionNanoseconds
-        self.coin = coin
         check = ResultCheck(depth: limits.depth)
         document.depthMaximum = limits.depth
         values.reserveCapacity(64)
@@ -63,6 +78,10 @@ final class Predictor {
         usedSplits.removeAll(keepingCapacity: true)
         if !parts.isEmpty { parts = [] }
         facts = RequestFacts()
+        coin = nil
+        number = nil
+        verdict = nil
+        waitsForModel = false
     }
 
     /// Gives back what one large request has made grow.
@@ -151,8 +170,10 @@ final class Predictor {
             outcome.finishRow(value.span)
         case .model(let model):
             try bind(model, arguments.span.extracting(row.arguments), content)
+            if let verdict { try verdict.refuse(model) }
+            guard let instance = model.version.instance else { throw absent(model.version) }
             guard model.runsOnLoop(rows: call.rows.count) else { return postpone(model) }
-            try ask(model, content)
+            try ask(model, instance, content)
             frame.withResult { outcome.finishRow($0) }
         }
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
@@ -215,12 +236,18 @@ final class Predictor {
             let subject = subject
             (index, assignment) = (endpoint.assigner.split(subject: subject.span), .subject)
         } else {
-            index = endpoint.assigner.split(random: coin.next())
+            index = endpoint.assigner.split(random: flip())
             assignment = endpoint.subjectKey == nil ? .coin : .noSubject
         }
         let split = endpoint.splits[index]
         assign(split, assignment, subject: hasSubject ? subject : nil)
         return split
+    }
+
+    private func flip() -> UInt64 {
+        var coin = self.coin ?? CoinGenerator(seed: coinSeed)
+        defer { self.coin = coin }
+        return coin.next()
     }
 
     /// Notes who answers the row at hand, and whose it is.
@@ -273,12 +300,33 @@ final class Predictor {
         }
     }
 
+    /// Why a version cannot be asked. Nothing was executed of the row at hand.
+    private func absent(_ version: LoadedVersion) -> Failure {
+        let name = "\(version.deployment) version \(version.number)"
+        switch version.absence {
+        case .quarantined(let sentence):
+            return Failure(.deploymentQuarantined, "\(name) is not run: \(sentence)")
+        case .unloadable(let sentence): return Failure(.notReady, "\(name): \(sentence)")
+        case .loading, nil:
+            waitsForModel = true
+            return Failure(.notReady, "\(name) was not loaded in time; send this again later")
+        }
+    }
+
     /// Asks a model on this thread; its result is in the frame afterwards.
-    private func ask(_ model: ServedModel, _ content: Span<UInt8>) throws(Failure) {
+    private func ask(
+        _ model: ServedModel,
+        _ instance: ModelInstance,
+        _ content: Span<UInt8>
+    ) throws(Failure) {
         let values = self.values
         let start = MonotonicClock.now()
+        if let note, let number {
+            note.setRequest(slot: number.slot, key: number.key)
+            note.begin(.predicting, of: model.boardEntry, at: start)
+        }
         let end = requestID.withSpan { requestID in
-            model.version.instance.predict(
+            instance.predict(
                 values.span,
                 in: content,
                 requestID: requestID,
@@ -286,6 +334,7 @@ final class Predictor {
                 frame: frame
             )
         }
+        note?.end()
         moment = MonotonicClock.now()
         if moment - start > ServedModel.inlineNanoseconds {
             model.noteSlow(moment - start, at: moment, runDelay)

@@ -365,6 +365,16 @@ package enum LogRings {
         return replayed
     }
 
+    /// Decides what of a dead process's last requests is in the log: what was answered. Done before
+    /// anybody executes them again.
+    static func settle(folder: String, of process: Int32, _ region: SlotRegion) {
+        guard process > 0, let names = try? Directory.names(in: folder) else { return }
+        for name in names where name.hasPrefix("ring-\(process)-") {
+            guard let ring = try? LogRing(existing: "\(folder)/\(name)") else { continue }
+            ring.settleStaged { key in !region.isExecuting(key) }
+        }
+    }
+
     /// Moves one ring's records to the log and removes it, or sets it aside when it is damaged.
     static func replay(
         _ ring: LogRing,

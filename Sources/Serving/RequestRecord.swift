@@ -17,6 +17,8 @@ struct RequestFacts {
     var endpoint: PreparedEndpoint?
     var code: FailureCode?
     var status = 200
+    /// Whether a worker died while the request was executed before.
+    var isRerun = false
     var durationNanoseconds: UInt64 = 0
 }
 
@@ -121,6 +123,7 @@ struct RequestRecord: ~Copyable {
             text.append(code.rawValue)
             text.append(UInt8(ascii: "\""))
         }
+        if facts.isRerun { text.append(literal: ",\"rerun\":true") }
         text.append(literal: ",\"durationMicroseconds\":")
         text.append(decimal: facts.durationNanoseconds / 1000)
         text.append(literal: ",\"queueMicroseconds\":")

@@ -133,7 +133,7 @@ final class Retirement: Sendable {
         return queue.withLock { queue in
             let place = queue.items.firstIndex { item in
                 item.isStopped && item.model.pool.hasEnded && !item.model.isAskedAside()
-                    && !item.model.version.instance.plugin.isBusy
+                    && item.model.version.instance?.plugin.isBusy != true
             }
             queue.current = place.map { queue.items.remove(at: $0).model }
             return queue.current

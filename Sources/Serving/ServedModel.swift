@@ -11,7 +11,7 @@ package import Deployments
 import Endpoints
 import JSON
 package import Logging
-import Platform
+package import Platform
 import PluginHost
 import Synchronization
 
@@ -30,6 +30,9 @@ package final class ServedModel: Sendable {
 
     package let version: LoadedVersion
     package let pool: ModelPool
+    /// Where the process tells of its models, and the model's entry there; 0: it has none.
+    let board: WorkerBoard?
+    var boardEntry: UInt32 { version.boardEntry }
     private let place: Atomic<UInt8>
     /// When a call was slow last, on the monotonic clock.
     private let lastSlow = Atomic<UInt64>(0)
@@ -62,16 +65,19 @@ package final class ServedModel: Sendable {
     /// - Parameters:
     ///   - version: what is asked.
     ///   - staysInline: whether the caller's thread is the only one there is.
+    ///   - board: where the process tells of its models.
     ///   - log: where it says that it has moved.
     package init(
         _ version: LoadedVersion,
         staysInline: Bool = false,
+        board: WorkerBoard? = nil,
         log: EventLog = EventLog { _ in }
     ) {
         self.version = version
         self.staysInline = staysInline
+        self.board = board
         self.log = log
-        pool = ModelPool(version)
+        pool = ModelPool(version, board)
         let isInline = staysInline || version.execution.mode == .inline
         place = Atomic((isInline ? Place.loop : .pool).rawValue)
     }
@@ -138,12 +144,14 @@ package final class ServedModel: Sendable {
     }
 
     /// Why the model cannot answer, in its own words; nil while it can, as far as it was asked.
-    package var ailment: String? { health.withLock { $0.ailment } }
+    package var ailment: String? {
+        version.absence?.sentence ?? health.withLock { $0.ailment }
+    }
 
     /// Asks the model how it is, on a thread of its own; whoever gives no answer in time is ill
     /// until the answer comes.
     func askHealth(nanoseconds: UInt64) {
-        guard version.instance.knowsItsHealth else { return }
+        guard let instance = version.instance, instance.knowsItsHealth else { return }
         let mayAsk = health.withLock { state in
             guard !state.isAsked, !state.isRetired else { return false }
             state.isAsked = true
@@ -152,7 +160,7 @@ package final class ServedModel: Sendable {
         guard mayAsk else { return }
         do {
             let isInTime: Void? = try BoundedTask.run(name: "health", nanoseconds: nanoseconds) {
-                let answer = self.version.instance.askHealth()
+                let answer = self.noting(.checkingHealth) { instance.askHealth() }
                 self.health.withLock { state in
                     state.isAsked = false
                     switch answer {
@@ -176,13 +184,13 @@ package final class ServedModel: Sendable {
     /// Ends the model, on a thread of its own: true: done; false: another function of its plugin
     /// has its turn; nil: there is no end within the time, and the thread is left behind.
     func destroy(nanoseconds: UInt64) -> Bool? {
-        let instance = version.instance
+        guard let instance = version.instance else { return true }
         do {
             return try BoundedTask.run(name: "destroy", nanoseconds: nanoseconds) {
-                instance.destroy()
+                self.noting(.destroying) { instance.destroy() }
             }
         } catch {
-            return instance.destroy()  // no thread to be had: then here
+            return noting(.destroying) { instance.destroy() }  // no thread to be had: then here
         }
     }
 
@@ -202,7 +210,9 @@ package final class ServedModel: Sendable {
         let result: Result<Void, TrialError>?
         do {
             result = try BoundedTask.run(name: "warm-up", nanoseconds: nanoseconds) {
-                let result = Result { () throws(TrialError) in try self.askExamples() }
+                let result = self.noting(.warmingUp) {
+                    Result { () throws(TrialError) in try self.askExamples() }
+                }
                 self.health.withLock { $0.isWarmingUp = false }
                 return result
             }
@@ -216,6 +226,12 @@ package final class ServedModel: Sendable {
             )
         }
         try result.get()
+    }
+
+    /// Runs the model's code for no request, with a note of it on the board.
+    private func noting<R>(_ activity: WorkerBoard.Activity, _ body: () -> R) -> R {
+        guard let board else { return body() }
+        return board.noting(activity, of: boardEntry, body)
     }
 
     /// Asks every example, and one that was a little slow again, since the first call of a model

@@ -36,87 +36,87 @@ package final class Server {
     /// Where attempts to change it are written down.
     package let audit: AuditLog
 
+    /// Which versions are not run.
+    package let quarantine: QuarantineBook
+
     private let log: EventLog
     private let retirement: Retirement
     private let monitor: HealthMonitor
     private let startedAt = WallTime.now()
-    private let writer: RequestLogWriter
-    private let rings: [LogRing]
-    private let mailboxes: [Mailbox<ServingLoop>]
+    private let loops: LoopGroup
     private let acceptorMailbox: Mailbox<Acceptor>
     private var acceptorThread: Thread?
-    private var writerThread: Thread?
-    private var loopThreads: [LoopThread] = []
-    private let loopsRunning: Guarded<Int>
-    private let start = Guarded<StartProgress>(StartProgress())
+    private let link: WorkerLink?
     private var lock: FileDescriptor?
 
-    /// How far the threads have come.
-    private struct StartProgress {
-        var running = 0
-        var failure: String?
-    }
-
-    /// A thread that can be kept in an array.
-    private final class LoopThread {
-        var thread: Thread?
-        init(_ thread: consuming Thread) { self.thread = consume thread }
-    }
-
     /// Loads, replays, listens and starts to serve; or throws, and then nothing is left running.
-    package init(_ configuration: ServerConfiguration, log: EventLog) throws(StartFailure) {
+    ///
+    /// With a `link` it is the worker of a supervisor, which has the lock and the listeners, and
+    /// says when it is to serve.
+    package init(
+        _ configuration: ServerConfiguration,
+        log: EventLog,
+        link: WorkerLink? = nil
+    ) throws(StartFailure) {
         self.log = log
+        self.link = link
         // Plugins are read whole, by a thread that is not kept.
         CurrentProcess.returnLargeBlocks()
         do {
-            try Self.makeFolder(configuration.state, option: "state")
-            lock = try Self.lock(configuration.state)
-            // A start that cannot succeed must not commit anything.
-            for address in configuration.listen { try Self.probe(address) }
-            let (committer, committed) = try Self.commit(configuration, log)
+            if let link {
+                addresses = link.addresses
+            } else {
+                lock = try HostFolders.claim(configuration)
+                // A start that cannot succeed must not commit anything.
+                for address in configuration.listen { try Self.probe(address) }
+            }
+            let region =
+                try link?.region ?? SlotRegion(count: try HostFolders.connections(configuration))
+            state = HostState(configuration: configuration, region: region, board: link?.board)
+            loops = try LoopGroup(state, log)
+            quarantine = QuarantineBook(
+                state: configuration.state,
+                rule: configuration.quarantine,
+                log: log
+            )
+            if let link { _ = quarantine.count(link.takeNewDeaths()) }
+            let committer = Guarded(try Self.committer(state, quarantine, log))
+            // As in a reload: threads that a model starts in create() run as it does then.
+            let role = link?.role
+            let started = committer.aside { committer in
+                Result {
+                    switch role {
+                    case nil, .first:
+                        try committer.start(isStrict: configuration.isStrict)
+                    case .standby: try committer.resume()
+                    case .takeover: try committer.outline() ?? committer.resume()
+                    }
+                }
+            }
+            let committed = try started.get()
             board = StatusBoard(committed)
             report = committed.report
-            try Self.makeFolder(configuration.logs, option: "logs")
-            let files = try RequestLogFiles(
-                folder: configuration.logs,
-                bytesMaximum: configuration.logFileBytes,
-                ageNanoseconds: configuration.logFileNanoseconds,
-                filesKept: configuration.logFilesKept
-            )
-            let ringFolder = "\(configuration.state)/rings"
-            let replayed = try LogRings.replay(folder: ringFolder, into: files, log: log)
-            if replayed.count > 0 {
-                report.append("replayed \(replayed.count) records of the request log")
-            }
-            rings = try LogRings.create(
-                folder: ringFolder,
-                count: configuration.loops,
-                bytes: configuration.ringBytes
-            )
-            let region = try SlotRegion(count: try Self.connections(configuration))
-            state = HostState(configuration: configuration, region: region)
-            writer = RequestLogWriter(log: log)
             acceptorMailbox = try Mailbox()
-            loopsRunning = Guarded(configuration.loops)
-            mailboxes = try (0..<configuration.loops).map { _ in try Mailbox() }
             audit = AuditLog(folder: configuration.logs, state: state, log: log)
-            retirement = Retirement(loops: mailboxes, log: log)
+            retirement = Retirement(loops: loops.mailboxes, log: log)
             commits = CommitQueue(
                 committer,
                 board: board,
                 state: state,
-                loops: mailboxes,
+                loops: loops.mailboxes,
                 retirement: retirement,
                 audit: audit,
                 log: log
             )
             monitor = HealthMonitor(board)
-            let sockets = try listen(configuration.listen)
-            try startWriter(files, pending: replayed.pending)
-            try startLoops(region)
-            try startAcceptor(region, sockets)
-            try awaitStart()
-            try startCommits()
+            if let link {
+                try serve(link, committer)
+            } else {
+                let sockets = try listen(configuration.listen)
+                report(replayed: try loops.run(committed.snapshot))
+                try startAcceptor(region, sockets)
+                try startCommits()
+            }
             // Plugins' files and configuration were read into memory that is not needed any more.
             CurrentProcess.trimHeap()
         } catch let failure as CommitFailure {
@@ -125,6 +125,84 @@ package final class Server {
             throw failure
         } catch {
             throw .system("\(error)")
+        }
+    }
+
+    private func report(replayed count: UInt64) {
+        if count > 0 { report.append("replayed \(count) records of the request log") }
+    }
+
+    /// Serves once the supervisor wants it.
+    private func serve(_ link: WorkerLink, _ committer: Guarded<Committer>) throws {
+        link.send(.ready)
+        let death = link.awaitGo { self.follow(committer) }
+        if let death { state.setDeath(death) }
+        let quarantined = quarantine.count(link.takeNewDeaths())
+        // Whatever has come to pass since this worker has got ready.
+        if link.role == .standby { follow(committer, isForced: !quarantined.isEmpty) }
+        report(
+            replayed: try loops.run(
+                board.live.committed.snapshot,
+                channels: link.channels,
+                predecessor: death?.process ?? 0
+            )
+        )
+        try startCommits()
+        link.send(.serving)
+        try startReports(link)
+        if link.role == .takeover { load(committer) }
+    }
+
+    /// Loads what the revision needs while it is served already: each model as it becomes ready.
+    private func load(_ committer: Guarded<Committer>) {
+        let (loops, board) = (loops.mailboxes, self.board)
+        let show: @Sendable (Committed) -> Void = { committed in
+            board.publish(committed)
+            for loop in loops { loop.post { $0.serve(committed.snapshot) } }
+        }
+        let loaded = committer.aside { committer in Result { try committer.resume(show) } }
+        take(loaded.map { $0 }, show)
+        // What was loaded is what is served.
+        commits.settle()
+    }
+
+    /// Gets ready for the revision that is live by now.
+    private func follow(_ committer: Guarded<Committer>, isForced: Bool = false) {
+        let followed = committer.aside { committer in
+            Result { try committer.follow(isForced: isForced) }
+        }
+        take(followed, board.publish)
+    }
+
+    private func take(
+        _ result: Result<Committed?, any Error>,
+        _ show: (Committed) -> Void
+    ) {
+        do {
+            try result.get().map(show)
+        } catch {
+            log.write(
+                .error,
+                "revision.unservable",
+                "the current revision cannot be served as it was committed: \(error)"
+            )
+        }
+    }
+
+    /// Writes down what workers before this one have died of.
+    private func startReports(_ link: WorkerLink) throws(SystemError) {
+        let (state, quarantine, log) = (self.state, self.quarantine, self.log)
+        _ = try Thread(name: "crash-report", stackBytes: 8 << 20) {
+            CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
+            let reports = CrashReports(state: state.configuration.state, log: log)
+            while let death = link.nextReport() {
+                reports.write(
+                    death,
+                    death.guilty.flatMap { state.awaitGuilty($0.key) },
+                    quarantine: death.model.flatMap { quarantine.entry(of: $0) }
+                )
+                link.send(.reported, number: 1)
+            }
         }
     }
 
@@ -138,7 +216,7 @@ package final class Server {
             audit: audit,
             log: log,
             addresses: addresses,
-            rings: rings,
+            rings: loops.rings,
             startedAt: startedAt,
             retirement: retirement
         )
@@ -150,35 +228,12 @@ package final class Server {
         return report
     }
 
-    private static func makeFolder(_ path: String, option: String) throws(StartFailure) {
-        do {
-            try Directory.createAll(path, mode: option == "state" ? 0o700 : 0o755)
-        } catch {
-            throw .system("\(error); name a folder that can be written with --\(option)")
-        }
-    }
-
-    private static func lock(_ folder: String) throws -> FileDescriptor {
-        let path = "\(folder)/lock"
-        let file = try File.open(path, access: .append, mode: 0o600)
-        // A host that is just ending holds the lock for another moment.
-        let limit = MonotonicClock.now() + 1_000_000_000
-        while try !File.lock(file) {
-            guard MonotonicClock.now() < limit else {
-                throw StartFailure.configuration(
-                    "\(path): found a lock of another host; wanted a state folder of its own for "
-                        + "every host; end the other one or give this one another --state"
-                )
-            }
-            MonotonicClock.sleep(nanoseconds: 10_000_000)
-        }
-        return file
-    }
-
-    private static func commit(
-        _ configuration: ServerConfiguration,
+    private static func committer(
+        _ state: HostState,
+        _ quarantine: QuarantineBook,
         _ log: EventLog
-    ) throws -> (Guarded<Committer>, Committed) {
+    ) throws -> Committer {
+        let configuration = state.configuration
         let store = DeploymentStore(root: configuration.deployments)
         let program = try configuration.probeExecutable ?? CurrentProcess.executable()
         let loader = DeploymentLoader(
@@ -189,38 +244,19 @@ package final class Server {
                 secondsMaximum: Double(configuration.limits.loadNanoseconds) / 1e9
             ),
             log: log,
+            board: state.board,
             createNanoseconds: configuration.limits.loadNanoseconds
         )
-        let committer = Committer(
+        return Committer(
             endpointsFolder: configuration.endpoints,
             revisions: RevisionStore(folder: "\(configuration.state)/revisions"),
             store: store,
             loader: loader,
             log: log,
+            board: state.board,
+            quarantine: quarantine,
             configuration: configuration
         )
-        // As in a reload: threads that a model starts in create() run as it does then.
-        let shared = Guarded(committer)
-        let started = shared.aside { committer in
-            Result { try committer.start(isStrict: configuration.isStrict) }
-        }
-        return (shared, try started.get())
-    }
-
-    /// Connections at once: what the descriptor limit leaves for them.
-    private static func connections(
-        _ configuration: ServerConfiguration
-    ) throws(StartFailure) -> Int {
-        // What the host itself needs: four descriptors a loop, those of admins, and some more.
-        let reserve = 192 + 4 * configuration.loops
-        let limit = CurrentProcess.raiseDescriptorLimit()
-        guard limit >= 2 * reserve else {
-            throw .system(
-                "found a limit of \(limit) open files; wanted at least \(2 * reserve); raise it, "
-                    + "for example with 'ulimit -n 4096'"
-            )
-        }
-        return min(configuration.limits.connections, limit - reserve)
     }
 
     /// Refuses an address that somebody else listens on.
@@ -235,7 +271,7 @@ package final class Server {
         }
     }
 
-    private static func refusal(
+    package static func refusal(
         _ address: SocketAddress,
         _ error: SystemError,
         _ option: String
@@ -261,81 +297,27 @@ package final class Server {
         return sockets
     }
 
-    /// Waits until every thread serves; ends those that do when one cannot.
-    private func awaitStart() throws(StartFailure) {
-        let wanted = state.configuration.loops + 1
-        while true {
-            let progress = start.withLock { $0 }
-            if let failure = progress.failure {
-                for mailbox in mailboxes { mailbox.post { $0.stop() } }
-                acceptorMailbox.post { $0.stop() }
-                writer.stop()
-                writerThread.take()?.join()
-                throw .system("\(failure); raise the limit of open files, or start fewer --loops")
-            }
-            if progress.running == wanted { return }
-            MonotonicClock.sleep(nanoseconds: 200_000)
-        }
-    }
-
-    private func startWriter(
-        _ files: sending RequestLogFiles,
-        pending: [LogRing]
-    ) throws(SystemError) {
-        let (writer, rings, state) = (self.writer, self.rings, self.state)
-        let box = Guarded<RequestLogFiles?>(files)
-        writerThread = try Thread(name: "request-log") {
-            let files = box.withLock { (files: inout sending RequestLogFiles?) in
-                let taken = files
-                files = nil
-                return taken
-            }
-            if let files { writer.run(files, pending: pending, rings: rings, state: state) }
-        }
-    }
-
-    private func startLoops(_ region: SlotRegion) throws(SystemError) {
-        let (state, running) = (self.state, loopsRunning)
-        let snapshot = board.live.committed.snapshot
-        let (start, log) = (self.start, self.log)
-        for index in 0..<state.configuration.loops {
-            let (mailbox, ring) = (mailboxes[index], rings[index])
-            let seed = UInt64.random(in: .min ... .max)
-            let thread = try Thread(name: "loop-\(index)") {
-                CurrentThread.answerPromptly()
-                do {
-                    let loop = try ServingLoop(
-                        index: index,
-                        state: state,
-                        snapshot: snapshot,
-                        ring: ring,
-                        mailbox: mailbox,
-                        seed: seed
-                    )
-                    try loop.run { start.withLock { $0.running += 1 } }
-                } catch {
-                    start.withLock { $0.failure = "an event loop: \(error)" }
-                    log.write(.error, "loop.failed", "an event loop has ended: \(error)")
-                }
-                running.withLock { $0 -= 1 }
-            }
-            loopThreads.append(LoopThread(thread))
-        }
-    }
-
     /// Lets what is live be changed from now on.
     private func startCommits() throws(SystemError) {
-        let (commits, retirement) = (self.commits, self.retirement)
-        _ = try Thread(name: "commit") { commits.run() }
+        let (commits, retirement, state) = (self.commits, self.retirement, self.state)
+        let isHeld = Guarded<Bool>(false)
+        _ = try Thread(name: "commit") {
+            state.holdLifeline(state.configuration.loops + 1)
+            isHeld.withLock { $0 = true }
+            isHeld.notify()
+            commits.run()
+        }
+        _ = isHeld.wait { $0 ? true : nil } as Bool
         _ = try Thread(name: "retire") { retirement.run() }
         let (monitor, pause) = (self.monitor, state.configuration.healthNanoseconds)
         _ = try Thread(name: "health") { monitor.run(roundNanoseconds: pause) }
     }
 
-    private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws(SystemError) {
-        let (mailbox, loops) = (acceptorMailbox, mailboxes)
+    private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws {
+        let (mailbox, loops) = (acceptorMailbox, self.loops.mailboxes)
         let addressMaximum = state.configuration.limits.connectionsPerAddress
-        let (start, log) = (self.start, self.log)
+        let start = Guarded<(isRunning: Bool, failure: String?)>((false, nil))
+        let log = self.log
         acceptorThread = try Thread(name: "accept") {
             do {
                 let acceptor = try Acceptor(
@@ -343,11 +325,23 @@ package final class Server {
                     loops: loops,
                     addressMaximum: addressMaximum
                 )
-                try acceptor.run(sockets, mailbox) { start.withLock { $0.running += 1 } }
+                try acceptor.run(sockets, mailbox) {
+                    start.withLock { $0.isRunning = true }
+                    start.notify()
+                }
             } catch {
                 start.withLock { $0.failure = "accepting: \(error)" }
+                start.notify()
                 log.write(.error, "accept.failed", "accepting has ended: \(error)")
             }
+        }
+        let failure: String? = start.wait {
+            $0.isRunning ? .some(nil) : $0.failure.map { .some($0) }
+        }
+        if let failure {
+            _ = self.loops.stop()
+            self.loops.finishLog(keepingRings: true)
+            throw StartFailure.system("\(failure); raise the limit of open files")
         }
     }
 
@@ -356,20 +350,24 @@ package final class Server {
     ///
     /// Returns whether everything was done within the time that draining may take; `isForced` is
     /// asked again and again, and ends that time once it says so.
-    package func shutDown(isForced: () -> Bool = { false }) -> Bool {
+    package func shutDown(
+        _ way: Ending = .asked,
+        isForced: () -> Bool = { false }
+    ) -> Bool {
         let start = MonotonicClock.now()
-        state.beginDraining()
+        if way != .handedOver { state.beginDraining() }
         commits.stop()
         monitor.stop()
-        let settled = start + state.configuration.settleNanoseconds
+        let settle = way == .asked ? state.configuration.settleNanoseconds : 0
+        let settled = start + settle
         while MonotonicClock.now() < settled, !isForced() {
             MonotonicClock.sleep(nanoseconds: 2_000_000)
         }
-        acceptorMailbox.post { $0.stop() }
-        acceptorThread.take()?.join()
-        for mailbox in mailboxes { mailbox.post { $0.drain() } }
-        let limit = start + state.configuration.drainNanoseconds
-        let isComplete = haveLoopsEnded(by: limit, isForced)
+        if way == .asked { stopAccepting() }
+        if way == .handedOver { handOver() } else { loops.post { $0.drain() } }
+        let patience = way == .orphaned ? Self.orphanNanoseconds : .max
+        let limit = start + min(state.configuration.drainNanoseconds, patience)
+        let isComplete = loops.haveEnded(by: limit, isForced)
         if !isComplete {
             let seconds = state.configuration.drainNanoseconds / 1_000_000_000
             log.write(
@@ -382,30 +380,37 @@ package final class Server {
             )
         }
         // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
-        let areStopped = isComplete || stopLoops()
-        if areStopped { for loop in loopThreads { loop.thread.take()?.join() } }
-        writer.stop()
-        writerThread.take()?.join()
-        for ring in rings where areStopped && !ring.hasRecords { try? File.remove(ring.path) }
+        let areStopped = isComplete || loops.stop()
+        if areStopped { loops.join() }
+        loops.finishLog(keepingRings: !areStopped)
         return areStopped && destroyModels(by: limit, isForced) && isComplete
     }
 
-    /// Waits until every loop has ended, or the moment has come; whether they have.
-    private func haveLoopsEnded(by limit: UInt64, _ isForced: () -> Bool = { false }) -> Bool {
-        while loopsRunning.withLock({ $0 }) > 0, MonotonicClock.now() < limit, !isForced() {
-            MonotonicClock.sleep(nanoseconds: 1_000_000)
-        }
-        return loopsRunning.withLock { $0 } == 0
+    /// How a host comes to its end.
+    package enum Ending: Sendable {
+        /// Somebody has asked for it.
+        case asked
+        /// Another worker goes on.
+        case handedOver
+        /// Its supervisor is gone.
+        case orphaned
     }
 
-    /// Closes what is left, and waits a second for the loops to end; whether they have.
-    private func stopLoops() -> Bool {
-        for mailbox in mailboxes { mailbox.post { $0.stop() } }
-        let haveEnded = haveLoopsEnded(by: MonotonicClock.now() + 1_000_000_000)
-        if !haveEnded {
-            log.write(.error, "shutdown.stuck", "a model has not come back; it is left behind")
+    /// How long a worker without a supervisor goes on with what it has begun.
+    private static let orphanNanoseconds: UInt64 = 5_000_000_000
+
+    /// Lets every loop let go of its connections, each once nothing runs for it.
+    private func handOver() {
+        let link = self.link
+        loops.post { loop in
+            loop.handOver { link?.send(.released) }
         }
-        return haveEnded
+    }
+
+    private func stopAccepting() {
+        if let link { return link.stopAccepting() }
+        acceptorMailbox.post { $0.stop() }
+        acceptorThread.take()?.join()
     }
 
     /// Ends the pools and then the models, those too that are only kept or wait for their end;

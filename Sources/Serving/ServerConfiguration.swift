@@ -40,6 +40,8 @@ package struct ServerConfiguration: Sendable {
     package var healthNanoseconds: UInt64 = 5_000_000_000
     /// Revisions that are kept.
     package var revisionsKept = 100
+    /// When a version is not run again.
+    package var quarantine = QuarantineRule()
     /// The program that probes plugins; default: this one.
     package var probeExecutable: String?
 

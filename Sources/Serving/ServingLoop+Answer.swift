@@ -10,15 +10,45 @@ import Surfaces
 struct Exchange {
     let head: RequestHead
     /// Which request of which connection it is.
-    let key: UInt64
+    let number: RequestNumber
     let connection: ConnectionField
     /// When the loop came to it, in monotonic nanoseconds.
     let startedAt: UInt64
+    /// What was decided of it when a worker died in its call.
+    var verdict = SlotVerdict.innocent
+    /// Whether a worker died while it was executed before.
+    var isRerun = false
+}
+
+/// Which request of which connection, in which slot.
+struct RequestNumber {
+    let slot: Int
+    let connection: UInt64
+    /// Counts the requests of the connection.
+    let sequence: UInt64
+    /// What tells it from others in slots, notes and rings.
+    var key: UInt64 { connection << 24 | sequence & 0xff_ffff }
+
+    /// The request that is at hand in a slot, or was last.
+    init(_ slot: Slot) {
+        self.slot = slot.index
+        connection = slot.connection
+        sequence = slot.sequence
+    }
 }
 
 extension ServingLoop {
-    /// Answers one complete request; the answer is in `answer` afterwards, unless it waits for a
-    /// pool: then what it waits for is returned.
+    /// What became of a request.
+    enum Answering {
+        /// The answer is in `answer`.
+        case done
+        /// It waits for pools.
+        case waits(PendingAnswer)
+        /// It waits until a model is loaded, or this moment of the monotonic clock has come.
+        case parked(until: UInt64)
+    }
+
+    /// Answers one complete request, if that can be done at once.
     ///
     /// - Parameters:
     ///   - exchange: the request.
@@ -28,15 +58,17 @@ extension ServingLoop {
         _ exchange: Exchange,
         in text: Span<UInt8>,
         content: Span<UInt8>
-    ) -> PendingAnswer? {
-        beginRequest(exchange.head, text)
+    ) -> Answering {
+        beginRequest(exchange.head, text, exchange.number)
+        predictor.verdict = verdict(of: exchange)
+        predictor.facts.isRerun = exchange.isRerun
         guard exchange.head.pathHasEscapes else {
             return answer(exchange, text, exchange.head.path, text, content)
         }
         guard Route.decode(text, exchange.head.path, to: &path) else {
             let sentence = "the path has a percent escape that is malformed or that no name holds"
             fail(Failure(.badRequest, sentence), exchange)
-            return nil
+            return .done
         }
         let path = path
         return answer(exchange, path.span, 0..<path.count, text, content)
@@ -49,13 +81,13 @@ extension ServingLoop {
         _ path: Range<Int>,
         _ text: Span<UInt8>,
         _ content: Span<UInt8>
-    ) -> PendingAnswer? {
+    ) -> Answering {
         let route = Route(pathText, path: path)
         switch route {
         case .native(let name):
             guard exchange.head.method == .post else {
                 refuseMethod("POST", exchange)
-                return nil
+                return .done
             }
             var failure: Failure?
             do throws(Failure) {
@@ -67,8 +99,11 @@ extension ServingLoop {
                     content,
                     startedAt: exchange.startedAt
                 )
-                if !predictor.parts.isEmpty { return try postpone(exchange, content) }
+                if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
             } catch {
+                if predictor.waitsForModel, eventLoop.now < predictor.deadline {
+                    return .parked(until: predictor.deadline)
+                }
                 failure = error
             }
             conclude(exchange, failure, content)
@@ -80,7 +115,7 @@ extension ServingLoop {
                 + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>"
             fail(Failure(.routeNotFound, sentence), exchange)
         }
-        return nil
+        return .done
     }
 
     private func answerHealth(_ exchange: Exchange, _ route: Route, _ pathText: Span<UInt8>) {
@@ -104,8 +139,9 @@ extension ServingLoop {
 
     /// Writes the answer of a prediction, and leaves its records.
     func conclude(_ exchange: Exchange, _ failure: Failure?, _ content: Span<UInt8>) {
+        if exchange.verdict != .innocent { noteGuilty(exchange, content) }
         if let failure { fail(failure, exchange) } else { succeed(exchange, content) }
-        leaveRecords(key: exchange.key, startedAt: exchange.startedAt, content: content)
+        leaveRecords(key: exchange.number.key, startedAt: exchange.startedAt, content: content)
     }
 
     /// What a path names.
@@ -145,10 +181,10 @@ extension ServingLoop {
         _ fault: HTTPFault,
         _ head: RequestHead?,
         in text: Span<UInt8>,
-        key: UInt64
+        _ number: RequestNumber
     ) {
         let startedAt = eventLoop.now
-        beginRequest(head, text)
+        beginRequest(head, text, number)
         let code: FailureCode =
             switch fault.status {
             case .contentTooLarge, .uriTooLong, .headerFieldsTooLarge: .tooLarge
@@ -165,7 +201,7 @@ extension ServingLoop {
         )
         if fault.status == .serviceUnavailable { fields.append(literal: "Retry-After: 1\r\n") }
         finishAnswer(fault.status, .close, withBody: head?.method != .head)
-        leaveRecords(key: key, startedAt: startedAt, content: [UInt8]().span)
+        leaveRecords(key: number.key, startedAt: startedAt, content: [UInt8]().span)
     }
 
     private func refuseMethod(_ allowed: String, _ exchange: Exchange) {

@@ -19,7 +19,13 @@ package final class ServingLoop {
     private let ring: LogRing
     private var connections: [Int: Connection] = [:]
     private var isDraining = false
+    /// Whether requests wait for models that are being loaded.
+    var hasParked = false
+    /// Whether connections go to another worker.
+    private(set) var isHandingOver = false
+    private var released: (() -> Void)?
     private let mailbox: Mailbox<ServingLoop>
+    private var channel: ConnectionChannel?
     /// Requests that wait for pools, by their tickets.
     private var pending: [UInt64: PendingAnswer] = [:]
     private var ticketCount: UInt64 = 0
@@ -37,16 +43,15 @@ package final class ServingLoop {
     private var wallClock = WallClock()
     private var dateSecond: Int64 = -1
     private var dateText: [UInt8] = []
+    /// What the ids begin with that the host gives to requests.
     private let idPrefix: [UInt8]
-    private var idCount: UInt64 = 0
 
     package init(
         index: Int,
         state: HostState,
         snapshot: ServingSnapshot,
         ring: LogRing,
-        mailbox: Mailbox<ServingLoop>,
-        seed: UInt64
+        mailbox: Mailbox<ServingLoop>
     ) throws(SystemError) {
         self.index = index
         self.state = state
@@ -54,20 +59,28 @@ package final class ServingLoop {
         self.ring = ring
         self.mailbox = mailbox
         eventLoop = try EventLoop()
-        var coin = CoinGenerator(seed: seed)
         var prefix: [UInt8] = []
-        for shift in stride(from: UInt64(60), through: 12, by: -4) {
-            prefix.append(Hex.digit(UInt8(truncatingIfNeeded: coin.next() >> shift & 15)))
+        for shift in stride(from: UInt64(60), through: 16, by: -4) {
+            prefix.append(Hex.digit(UInt8(truncatingIfNeeded: state.region.seed >> shift & 15)))
         }
         prefix.append(UInt8(ascii: "-"))
         idPrefix = prefix
-        predictor = Predictor(state.configuration, coin: coin, runDelay: runDelay)
+        predictor = Predictor(state.configuration, runDelay: runDelay)
     }
 
     /// Serves until the loop is told to stop. Called on the loop's own thread; calls `started` once
     /// nothing can go wrong any more.
-    func run(started: () -> Void) throws(SystemError) {
+    ///
+    /// - Parameter channel: where a supervisor sends its connections; nil: they come through the
+    ///   mailbox.
+    func run(channel: CInt? = nil, started: () -> Void) throws(SystemError) {
         let token = try mailbox.attach(to: eventLoop, self)
+        predictor.note = state.threadNote()
+        if let channel {
+            let channel = ConnectionChannel(MessageSocket(FileDescriptor(owning: channel)), self)
+            try channel.start(eventLoop)
+            self.channel = channel
+        }
         started()
         // Whatever ends the loop: what it leaves nobody else would close.
         defer { for connection in connections.values { connection.close() } }
@@ -80,6 +93,10 @@ package final class ServingLoop {
     /// Serves another snapshot from the next request on.
     func serve(_ snapshot: ServingSnapshot) {
         self.snapshot = snapshot
+        // Models may have come that requests wait for; without any this is a look at a flag.
+        guard hasParked else { return }
+        hasParked = false
+        for connection in connections.values { connection.unpark() }
     }
 
     /// The oldest revision that a request here is of.
@@ -103,7 +120,7 @@ package final class ServingLoop {
             state.countOpened()
             connection.start(isDraining: isDraining)
         } catch {
-            slot.life = .closed
+            state.region.leave(slot)
         }
     }
 
@@ -111,15 +128,40 @@ package final class ServingLoop {
     func forget(_ connection: Connection) {
         connections[connection.slot.index] = nil
         state.countClosed()
-        if isDraining, connections.isEmpty { eventLoop.stop() }
+        if isDraining || isHandingOver, connections.isEmpty { eventLoop.stop() }
     }
 
     /// Answers what is here, then lets the connections go: each with its next answer, idle ones
     /// after the settling time.
     func drain() {
+        channel?.takeAll()
         isDraining = true
         if connections.isEmpty { return eventLoop.stop() }
         for connection in connections.values { connection.beginDraining() }
+    }
+
+    /// Lets go of every connection that nothing runs for, for another worker to go on with, and of
+    /// the others as soon as that is so; `released` is called after some have gone.
+    func handOver(_ released: @escaping () -> Void) {
+        channel?.takeAll()
+        isHandingOver = true
+        self.released = released
+        for connection in connections.values { connection.handOver() }
+        released()
+        if connections.isEmpty { eventLoop.stop() }
+    }
+
+    /// Lets go of a connection that another worker goes on with.
+    func release(_ connection: Connection) {
+        connections[connection.slot.index] = nil
+        state.countClosed()
+        state.region.markLeft(connection.slot.index)
+    }
+
+    /// Tells of a connection that was let go of behind the others.
+    func noteReleased() {
+        released?()
+        if connections.isEmpty { eventLoop.stop() }
     }
 
     /// Closes whatever is left.
@@ -149,9 +191,12 @@ package final class ServingLoop {
         return dateText
     }
 
-    /// Sets the id of the request at hand: the client's own, if it is printable, or a new one.
-    func beginRequest(_ head: RequestHead?, _ text: Span<UInt8>) {
+    /// Sets the id of the request at hand: the client's own, if it is printable, or one of its own,
+    /// which it keeps when another worker executes it again.
+    func beginRequest(_ head: RequestHead?, _ text: Span<UInt8>, _ number: RequestNumber) {
         predictor.clear()
+        predictor.number = number
+        predictor.coinSeed = state.region.seed ^ number.key
         beginAnswer()
         predictor.requestID.clear()
         if let given = head?.requestID {
@@ -161,9 +206,10 @@ package final class ServingLoop {
                 return
             }
         }
-        idCount += 1
         predictor.requestID.append(contentsOf: idPrefix)
-        predictor.requestID.append(decimal: idCount)
+        predictor.requestID.append(decimal: number.connection)
+        predictor.requestID.append(UInt8(ascii: "-"))
+        predictor.requestID.append(decimal: number.sequence)
     }
 
     private func beginAnswer() {
@@ -214,13 +260,16 @@ package final class ServingLoop {
             at: wallClock.time(at: now),
             withPayloads: state.configuration.logsPayloads
         ) { part in
-            if !ring.append(part, key: key) {
+            if !ring.stage(part, key: key) {
                 ring.countLost()
                 state.countLostRecord()
             }
         }
         count()
     }
+
+    /// Lets the records count that were left: the answer that they are of exists.
+    func publishRecords() { ring.publish() }
 
     /// Counts the request at hand, once for each split that it has a record of.
     private func count() {
@@ -259,13 +308,10 @@ extension ServingLoop {
         state.countSpilled(answer.heapBytes)
         pending[answer.ticket] = answer
         countWaiting(answer, 1)
+        let note = predictor.note
         predictor =
-            sparePredictors.popLast()
-            ?? Predictor(
-                state.configuration,
-                coin: CoinGenerator(seed: predictor.coin.next()),
-                runDelay: runDelay
-            )
+            sparePredictors.popLast() ?? Predictor(state.configuration, runDelay: runDelay)
+        predictor.note = note
         return answer
     }
 
@@ -305,6 +351,37 @@ extension ServingLoop {
     private func countWaiting(_ answer: PendingAnswer, _ change: Int) {
         for part in answer.predictor.parts {
             answer.predictor.usedSplits[part.split].metrics.loop(index).countWaiting(change)
+        }
+    }
+}
+
+/// Where a supervisor sends connections to a loop.
+private final class ConnectionChannel: LoopClient {
+    private let socket: MessageSocket
+    private unowned let owner: ServingLoop
+
+    init(_ socket: consuming MessageSocket, _ owner: ServingLoop) {
+        self.socket = socket
+        self.owner = owner
+    }
+
+    func start(_ loop: EventLoop) throws(SystemError) {
+        _ = try loop.register(socket.descriptor, .readable, for: self)
+    }
+
+    func ready(_ interest: Interest) { takeAll() }
+    func deadlineReached(now: UInt64) {}
+
+    /// Adopts every connection that was sent.
+    func takeAll() {
+        while case .bytes(let bytes, let descriptors) = socket.receiveRaw() {
+            for (number, connection) in zip(descriptors, Consignment.connections(bytes)) {
+                owner.adopt(
+                    FileDescriptor(owning: number),
+                    slot: connection.slot,
+                    isFresh: connection.isFresh
+                )
+            }
         }
     }
 }

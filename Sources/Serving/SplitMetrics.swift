@@ -26,10 +26,10 @@ package struct SeriesKey: Hashable, Sendable {
 
 /// Failures by their code.
 package final class ErrorCounters: Sendable {
-    private let counts: InlineArray<16, Atomic<UInt64>>
+    private let counts: InlineArray<24, Atomic<UInt64>>
 
     package init() {
-        precondition(FailureCode.allCases.count <= 16, "a place for each code")
+        precondition(FailureCode.allCases.count <= 24, "a place for each code")
         counts = InlineArray { _ in Atomic(0) }
     }
 

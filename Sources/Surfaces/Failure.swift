@@ -22,6 +22,8 @@ package enum FailureCode: String, Sendable, CaseIterable {
     case notReady = "not_ready"
     case draining = "draining"
     case queueFull = "queue_full"
+    case modelCrashed = "model_crashed"
+    case deploymentQuarantined = "deployment_quarantined"
 
     /// A number from 0 on for each code, for tables.
     package var place: Int {
@@ -41,6 +43,8 @@ package enum FailureCode: String, Sendable, CaseIterable {
         case .notReady: 12
         case .draining: 13
         case .queueFull: 14
+        case .modelCrashed: 15
+        case .deploymentQuarantined: 16
         }
     }
 
@@ -48,14 +52,14 @@ package enum FailureCode: String, Sendable, CaseIterable {
     /// executed never answers one.
     package var nativeStatus: Status {
         switch self {
-        case .badRequest, .badJSON, .badInput, .modelFailed: .badRequest
+        case .badRequest, .badJSON, .badInput, .modelFailed, .modelCrashed: .badRequest
         case .endpointNotFound, .deploymentNotFound, .versionNotLoaded, .backendNotFound,
             .routeNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .tooLarge: .contentTooLarge
         case .deadlineExceeded: .requestTimeout
-        case .notReady, .draining, .queueFull: .serviceUnavailable
+        case .notReady, .draining, .queueFull, .deploymentQuarantined: .serviceUnavailable
         }
     }
 }

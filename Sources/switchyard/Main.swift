@@ -14,6 +14,9 @@ enum Main {
             let words = Array(line.dropFirst())
             CurrentProcess.exitNow(PluginProbe.runInChild(words, asking: PluginTrial.ask))
         }
+        if line.first == WorkerProgram.verb {
+            CurrentProcess.exitNow(WorkerProgram.run(Array(line.dropFirst())))
+        }
         CurrentProcess.exitNow(run(line).rawValue)
     }
 
@@ -59,7 +62,15 @@ enum Main {
     private static func run(_ command: Command, _ line: [String]) -> ExitStatus {
         do {
             return try command.run(Arguments(line, options: command.options))
-        } catch let error as UsageError {
+        } catch {
+            return complain(command, error)
+        }
+    }
+
+    /// Says why a command has failed; its exit status.
+    static func complain(_ command: Command, _ error: any Error) -> ExitStatus {
+        switch error {
+        case let error as UsageError:
             // What was typed stays on its line, and is not repeated at any length.
             let sentence = Visible.line(error.description)
             let shown = sentence.count > 1000 ? "\(sentence.prefix(1000))…" : sentence
@@ -69,17 +80,17 @@ enum Main {
                     + "'switchyard \(command.name) --help' tells more\n"
             )
             return .usage
-        } catch let failure as StartFailure {
+        case let failure as StartFailure:
             complain(command, "\(failure)")
             if case .configuration = failure { return .configuration }
             return .failure
-        } catch let failure as AdminFailure {
+        case let failure as AdminFailure:
             complain(command, "\(failure)")
             return failure.status
-        } catch let failure as CommitFailure {
+        case let failure as CommitFailure:
             complain(command, "\(failure)")
             return .configuration
-        } catch {
+        default:
             complain(command, "\(error)")
             return .failure
         }

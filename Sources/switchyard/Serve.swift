@@ -70,6 +70,14 @@ extension Command {
                 value: "SECONDS",
                 "how long shutdown waits for what was accepted (default: 30)"
             ),
+            Option("no-supervisor", "serve in this one process, which a crash ends; for debugging"),
+            Option("standby", "keep a second worker loaded, for the case that one dies"),
+            Option(
+                "worker-memory",
+                value: "MIB",
+                "memory that a worker may have (default: no limit)"
+            ),
+            Option("core-dumps", "let a worker that crashes write a core, as far as limits go"),
             Option(
                 "ring",
                 value: "MIB",
@@ -81,137 +89,28 @@ extension Command {
             // Before the first thread, so that all of them leave the signals to this one.
             let signals = try SignalDescriptor([terminate, interrupt, hangUp])
             try requireWords(0, arguments)
-            let log = EventLog()
-            let configuration = try configuration(arguments)
-            let wantedAdmin = try admin(arguments, state: configuration.state)
-            try wantedAdmin.check()
-            let server = try Server(configuration, log: log)
-            let admin = try AdminServer(wantedAdmin, server.control)
-            let watch = try arguments.has("watch") ? startWatch(server.control) : nil
-            for line in server.takeReport() { StandardStream.output(line + "\n") }
-            for address in server.addresses {
-                StandardStream.output("listening on \(address)\n")
-                if !address.isLoopback {
-                    log.write(
-                        .warning,
-                        "listen.public",
-                        "\(address) can be reached from other machines, without a key"
-                    )
-                }
-            }
-            for address in admin.addresses {
-                StandardStream.output("admin listening on \(address)\n")
-            }
-            for address in admin.metricsAddresses {
-                StandardStream.output("metrics listening on \(address)\n")
-            }
-            try waitForEnd(signals, server)
-            watch?.stop()
-            // A second signal to end means now.
-            var isForced = false
-            let isComplete = server.shutDown {
-                while let signal = signals.next() { isForced = isForced || signal != hangUp }
-                return isForced
-            }
-            admin.stop()
-            return isComplete ? .success : .failure
+            let host = try HostArguments(arguments)
+            return arguments.has("no-supervisor")
+                ? try serveAlone(host, signals) : try supervise(host, arguments, signals)
         }
     )
 
-    /// The table of limits, for the help.
-    private static var limits: String {
-        var rows = [["limit", "default", "past it", "of what"]]
-        for limit in NamedLimit.all {
-            let value =
-                limit.name == "buffered" ? "25 % of memory" : limit.text(ServerLimits())
-            rows.append([limit.name, value, limit.pastIt, limit.what])
+    /// Serves in this process.
+    private static func serveAlone(
+        _ host: HostArguments,
+        _ signals: borrowing SignalDescriptor
+    ) throws -> ExitStatus {
+        try host.admin.check()
+        let running = try RunningHost(host, EventLog())
+        running.report()
+        try waitForEnd(signals, running.server)
+        // A second signal to end means now.
+        var isForced = false
+        let isComplete = running.end {
+            while let signal = signals.next() { isForced = isForced || signal != hangUp }
+            return isForced
         }
-        return TextTable.text(rows, indent: "  ")
-    }
-
-    /// Reads the options of `serve`.
-    static func configuration(_ arguments: Arguments) throws(UsageError) -> ServerConfiguration {
-        var configuration = ServerConfiguration()
-        configuration.endpoints = arguments.value("endpoints") ?? configuration.endpoints
-        configuration.deployments = arguments.value("deployments") ?? configuration.deployments
-        configuration.logs = arguments.value("logs") ?? configuration.logs
-        configuration.state = arguments.value("state") ?? configuration.state
-        configuration.listen = try arguments.addresses("listen")
-        if !arguments.has("listen") { configuration.listen = [.ipv4(0x7f00_0001, port: 8080)] }
-        configuration.loops = try arguments.number("loops", 1...256) ?? configuration.loops
-        switch arguments.value("log-data") {
-        case nil, "none": break
-        case "full": configuration.logsPayloads = true
-        case let other?: throw UsageError("'--log-data \(other)': wanted full or none")
-        }
-        for text in arguments.all("limit") {
-            do {
-                try NamedLimit.set(text, in: &configuration.limits)
-            } catch {
-                throw UsageError("'--limit' \(error)")
-            }
-        }
-        configuration.allowsForcing = !arguments.has("no-force")
-        configuration.isStrict = arguments.has("strict")
-        if let settle = try arguments.number("settle", 0...600_000) {
-            configuration.settleNanoseconds = UInt64(settle) * 1_000_000
-        }
-        if let drain = try arguments.number("drain", 0...86_400) {
-            configuration.drainNanoseconds = UInt64(drain) * 1_000_000_000
-        }
-        if let grace = try arguments.number("grace", 0...86_400) {
-            configuration.graceNanoseconds = UInt64(grace) * 1_000_000_000
-        }
-        if let ring = try arguments.number("ring", 1...4096) {
-            configuration.ringBytes = ring << 20
-        }
-        return configuration
-    }
-
-    /// Reads the options about admins.
-    static func admin(
-        _ arguments: Arguments,
-        state: String
-    ) throws(UsageError) -> AdminConfiguration {
-        var admin = AdminConfiguration(state: state)
-        admin.listen = try arguments.addresses("admin-listen")
-        admin.metricsListen = try arguments.addresses("metrics-listen")
-        admin.keyFile = arguments.value("admin-key-file")
-        return admin
-    }
-
-    /// Reloads by itself when files have changed and are left alone. It looks whether they say
-    /// anything else first.
-    private static func startWatch(_ control: HostControl) throws -> ConfigurationWatch {
-        let folders = control.configuration
-        let files = ConfigurationFiles(endpointsFolder: folders.endpoints, store: control.store)
-        let last = Guarded(control.board.live.committed.revision.files)
-        let (commits, log) = (control.commits, control.log)
-        let look: @Sendable () -> Void = {
-            let hash = files.hash()
-            let isOther = last.withLock { last in
-                defer { last = hash }
-                return last != hash
-            }
-            if isOther { commits.reloadOnce(author: "watch") }
-        }
-        let watch = ConfigurationWatch(
-            endpoints: folders.endpoints,
-            deployments: folders.deployments,
-            failed: { error in
-                log.write(
-                    .error,
-                    "watch.failing",
-                    "a folder cannot be watched: \(error); raise fs.inotify.max_user_watches or "
-                        + "max_user_instances, or reload by hand"
-                )
-            },
-            changed: look
-        )
-        try watch.start()
-        // What has changed since the host read its files, before anybody watched.
-        look()
-        return watch
+        return isComplete ? .success : .failure
     }
 
     private static let hangUp: Int32 = 1
@@ -233,5 +132,16 @@ extension Command {
             if signal != hangUp { return }
             server.commits.reloadOnce(author: "SIGHUP")
         }
+    }
+
+    /// The table of limits, for the help.
+    private static var limits: String {
+        var rows = [["limit", "default", "past it", "of what"]]
+        for limit in NamedLimit.all {
+            let value =
+                limit.name == "buffered" ? "25 % of memory" : limit.text(ServerLimits())
+            rows.append([limit.name, value, limit.pastIt, limit.what])
+        }
+        return TextTable.text(rows, indent: "  ")
     }
 }

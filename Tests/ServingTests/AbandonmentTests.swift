@@ -39,16 +39,14 @@ struct AbandonmentTests {
                 state: state,
                 snapshot: snapshot,
                 ring: rings[0],
-                mailbox: try Mailbox(),
-                seed: 1
+                mailbox: try Mailbox()
             )
             second = try ServingLoop(
                 index: 1,
                 state: state,
                 snapshot: snapshot,
                 ring: rings[1],
-                mailbox: try Mailbox(),
-                seed: 2
+                mailbox: try Mailbox()
             )
             let any = SocketAddress.ipv4(0x7f00_0001, port: 0)
             let listener = try Socket.listen(on: any)

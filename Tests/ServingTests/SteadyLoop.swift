@@ -61,8 +61,7 @@ final class SteadyLoop {
             state: state,
             snapshot: ServingSnapshot(revision: 1, endpoints: [prepared]),
             ring: ring,
-            mailbox: try Mailbox(),
-            seed: 1
+            mailbox: try Mailbox()
         )
         let any = SocketAddress.ipv4(0x7f00_0001, port: 0)
         let listener = try Socket.listen(on: any)

@@ -3,6 +3,22 @@
 package import JSON
 package import Platform
 
+/// Other processes of this machine.
+package enum Processes {
+    /// The children of a process, in the order of their numbers.
+    package static func children(of parent: Int32) -> [Int32] {
+        let tasks = (try? Directory.names(in: "/proc/\(parent)/task")) ?? []
+        let texts = tasks.map { task in
+            (try? File.readStream("/proc/\(parent)/task/\(task)/children")) ?? []
+        }
+        return texts.flatMap { String(decoding: $0, as: UTF8.self).split(separator: " ") }
+            .compactMap { Int32($0) }.sorted()
+    }
+
+    /// Sends a signal to a process that a test has started, or that one of those has: SIGKILL.
+    package static func end(_ process: Int32) { CurrentProcess.send(9, to: process) }
+}
+
 /// A folder with endpoints, a store, logs and a state, and the host that runs in it.
 package final class HostProcess {
     package let folder: TemporaryFolder
@@ -71,6 +87,12 @@ package final class HostProcess {
         guard let child else { return nil }
         child.send(signal: signal)
         return child.wait(seconds: 60)
+    }
+
+    /// The process id of the host's worker: the newest child; nil: there is none at the moment.
+    package func worker() -> Int32? {
+        guard let child else { return nil }
+        return Processes.children(of: child.id).last
     }
 
     /// Every record of the request log, in order.

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CLinuxWorker.h"
+
 // One readiness notice of epoll: which bits, and the 64 bits given at registration.
 typedef struct clinux_event {
     uint32_t bits;

@@ -1,0 +1,66 @@
+// What a host needs of the machine before anything is loaded: its folders, its lock, its share of
+// descriptors. A supervisor sees to it for its workers.
+
+package import Platform
+
+/// The folders of a host, and what keeps them its own.
+package enum HostFolders {
+    /// Makes the folders of state and logs, and locks the first; nobody else serves from it as long
+    /// as the descriptor is open, in whatever process.
+    package static func claim(
+        _ configuration: ServerConfiguration
+    ) throws(StartFailure) -> FileDescriptor {
+        try make(configuration.state, option: "state")
+        do {
+            let lock = try lock(configuration.state)
+            try make(configuration.logs, option: "logs")
+            return lock
+        } catch let failure as StartFailure {
+            throw failure
+        } catch {
+            throw .system("\(error)")
+        }
+    }
+
+    private static func make(_ path: String, option: String) throws(StartFailure) {
+        do {
+            try Directory.createAll(path, mode: option == "state" ? 0o700 : 0o755)
+        } catch {
+            throw .system("\(error); name a folder that can be written with --\(option)")
+        }
+    }
+
+    private static func lock(_ folder: String) throws -> FileDescriptor {
+        let path = "\(folder)/lock"
+        let file = try File.open(path, access: .append, mode: 0o600)
+        // A host that is just ending holds the lock for another moment.
+        let limit = MonotonicClock.now() + 1_000_000_000
+        while try !File.lock(file) {
+            guard MonotonicClock.now() < limit else {
+                throw StartFailure.configuration(
+                    "\(path): found a lock of another host; wanted a state folder of its own for "
+                        + "every host; end the other one or give this one another --state"
+                )
+            }
+            MonotonicClock.sleep(nanoseconds: 10_000_000)
+        }
+        return file
+    }
+
+    /// Connections at once: what the descriptor limit leaves for them.
+    package static func connections(
+        _ configuration: ServerConfiguration
+    ) throws(StartFailure) -> Int {
+        // What the host itself needs: four descriptors a loop, those of admins, and some more.
+        let reserve = 192 + 4 * configuration.loops
+        let limit = CurrentProcess.raiseDescriptorLimit()
+        guard limit >= 2 * reserve else {
+            throw .system(
+                "found a limit of \(limit) open files; wanted at least \(2 * reserve); raise it, "
+                    + "for example with 'ulimit -n 4096'"
+            )
+        }
+        return min(configuration.limits.connections, limit - reserve)
+    }
+
+}
