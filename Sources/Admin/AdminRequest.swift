@@ -55,6 +55,15 @@ struct AdminRequest: Sendable {
         return boolean
     }
 
+    /// A member that is a text; nil where it is missing.
+    func text(_ name: String) throws(AdminAnswer.Refusal) -> String? {
+        guard let value = try members().first(where: { $0.name == name })?.value else {
+            return nil
+        }
+        guard let text = value.string else { throw AdminAnswer.Refusal("'\(name)' is no text") }
+        return text
+    }
+
     /// A member that is a whole number from 0 on; nil where it is missing.
     func number(_ name: String) throws(AdminAnswer.Refusal) -> Int? {
         guard let value = try members().first(where: { $0.name == name })?.value else {

@@ -117,8 +117,8 @@ struct AdminRouter: Sendable {
         let isReading = request.method == .get || request.method == .head
         switch (parts[0], parts.count) {
         case ("status", 1):
-            return isReading
-                ? AdminAnswer(.ok, StatusReport(control).json) : .notAllowed("GET, HEAD")
+            guard isReading else { return .notAllowed("GET, HEAD") }
+            return aside(later) { AdminAnswer(.ok, StatusReport(control).json) }
         case ("endpoints", 1):
             guard isReading else { return .notAllowed("GET, HEAD") }
             return AdminAnswer(.ok, .array(StatusReport(control).endpoints))
@@ -142,6 +142,14 @@ struct AdminRouter: Sendable {
         case ("rollback", 1):
             guard request.method == .post else { return .notAllowed("POST") }
             return rollback(request, later)
+        case ("quarantine", 1): return quarantine(request, later)
+        case ("crashes", 1):
+            guard isReading else { return .notAllowed("GET, HEAD") }
+            let crashes = control.crashes
+            return aside(later) { AdminAnswer(.ok, .array(crashes.summaries(50))) }
+        case ("recycle", 1):
+            guard request.method == .post else { return .notAllowed("POST") }
+            return recycle(request)
         case ("deployments", 5) where parts[3] == "aliases":
             return alias(request, parts, later)
         case ("deployments", 5) where parts[3] == "versions":
@@ -227,7 +235,7 @@ struct AdminRouter: Sendable {
 
     // MARK: Changing
 
-    private func commit(
+    func commit(
         _ wanted: CommitRequest,
         _ request: AdminRequest,
         _ later: @escaping Completion

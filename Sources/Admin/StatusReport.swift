@@ -15,6 +15,9 @@ struct StatusReport {
     private let live: LiveState
     private let effective: [String: Endpoint]
 
+    /// The last crashes that are shown; all are under `/admin/v1/crashes`.
+    private static let crashesShown = 5
+
     init(_ control: HostControl) {
         self.control = control
         live = control.board.live
@@ -48,6 +51,8 @@ struct StatusReport {
             .init("connections", .number("\(connections.open)")),
             .init("pluginImages", .number("\(live.shelf.images)")),
             .init("requestLog", requestLog),
+            .init("quarantine", .array(control.quarantine.entries.map(\.json))),
+            .init("crashes", .array(control.crashes.summaries(Self.crashesShown))),
             .init("endpoints", .array(endpoints)),
             .init("deployments", .array(deployments)),
         ]
@@ -165,7 +170,7 @@ struct StatusReport {
         var seen = Set(snapshot.models.map { ObjectIdentifier($0) })
         let aliases = snapshot.aliases
         var list = snapshot.models.map { model in
-            let state = model.ailment == nil ? "ready" : "unhealthy"
+            let state = Self.state(model)
             let names = aliases[ObjectIdentifier(model), default: []]
             return version(model, state, reason: model.ailment, aliases: names)
         }
@@ -188,6 +193,16 @@ struct StatusReport {
             ])
         }
         return list
+    }
+
+    /// The word for what a version that is served is.
+    private static func state(_ model: ServedModel) -> String {
+        switch model.version.absence {
+        case .loading: "loading"
+        case .quarantined: "quarantined"
+        case .unloadable: "failed"
+        case nil: model.ailment == nil ? "ready" : "unhealthy"
+        }
     }
 
     private func version(

@@ -22,6 +22,8 @@ package enum AssignmentKind: String, Sendable, CaseIterable {
     case forced
     /// Only one split has a weight above 0.
     case only
+    /// The split that was chosen could not answer.
+    case fallback
 
     /// The member of a JSON object that says so, with a comma before it.
     package var member: StaticString {
@@ -31,6 +33,7 @@ package enum AssignmentKind: String, Sendable, CaseIterable {
         case .noSubject: ",\"assignment\":\"noSubject\""
         case .forced: ",\"assignment\":\"forced\""
         case .only: ",\"assignment\":\"only\""
+        case .fallback: ",\"assignment\":\"fallback\""
         }
     }
 }

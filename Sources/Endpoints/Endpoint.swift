@@ -102,8 +102,17 @@ package struct Endpoint: Equatable, Sendable {
     package let experiment: Experiment?
     /// The group that the endpoint belongs to.
     package let service: String
+    /// The split that answers when the chosen one cannot; nil: none does.
+    package let fallback: String?
 
-    package init(name: String, splits: [Split], experiment: Experiment?, service: String) {
+    package init(
+        name: String,
+        splits: [Split],
+        experiment: Experiment?,
+        service: String,
+        fallback: String? = nil
+    ) {
+        self.fallback = fallback
         self.name = name
         self.splits = splits.sorted {
             Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8))

@@ -65,20 +65,44 @@ struct EndpointReader {
         }
         checkKeys(of: root, allowed: Self.topKeys, place: "an endpoint")
         readSchemaVersion(root)
-        for reserved in ["fallback", "mirrors"] {
-            if let pair = root.pairs?.first(where: { $0.key == reserved }) {
-                report(
-                    pair.keyMark,
-                    "'\(reserved)' is reserved: this release does not do it yet",
-                    hint: "remove the key"
-                )
-            }
+        if let pair = root.pairs?.first(where: { $0.key == "mirrors" }) {
+            report(
+                pair.keyMark,
+                "'mirrors' is reserved: this release does not do it yet",
+                hint: "remove the key"
+            )
         }
         let splits = readBackends(root)
         let experiment = root["experimentConfig"].flatMap { readExperiment($0, endpoint: name) }
         let service = readName(root["service"], what: "service") ?? name
+        let fallback = root["fallback"].flatMap { readFallback($0, of: splits) }
         guard errors.isEmpty else { return nil }
-        return Endpoint(name: name, splits: splits, experiment: experiment, service: service)
+        return Endpoint(
+            name: name,
+            splits: splits,
+            experiment: experiment,
+            service: service,
+            fallback: fallback
+        )
+    }
+
+    /// The split that answers when the chosen one cannot.
+    private mutating func readFallback(_ node: YAMLNode, of splits: [Split]) -> String? {
+        let names = splits.map(\.name)
+        if let name = node.scalar, names.contains(name) { return name }
+        // A split that is wrong itself has been told of.
+        if let name = node.scalar, !splits.isEmpty || errors.isEmpty {
+            let guess = Suggestion.nearest(to: name, in: names)
+            report(
+                node.mark,
+                "'fallback' names the split '\(name)', which the endpoint does not have",
+                hint: (guess.map { "did you mean '\($0)'? " } ?? "")
+                    + "its splits are: \(names.joined(separator: ", "))"
+            )
+        } else if node.scalar == nil {
+            report(node.mark, "'fallback' is \(node.kindInWords); wanted the name of a split")
+        }
+        return nil
     }
 
     /// Reports every key that is not allowed, with the one that was probably meant.

@@ -72,7 +72,13 @@ extension Endpoint {
                     + "sum above 0; weights are relative: 1 and 3 means one quarter and three"
             )
         }
-        return Endpoint(name: name, splits: changed, experiment: experiment, service: service)
+        return Endpoint(
+            name: name,
+            splits: changed,
+            experiment: experiment,
+            service: service,
+            fallback: fallback
+        )
     }
 
     /// Each split's share of the traffic, by its name.

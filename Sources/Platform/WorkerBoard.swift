@@ -177,10 +177,16 @@ package final class WorkerBoard: @unchecked Sendable {
             note: note > 0 && note <= Self.notesMaximum ? note - 1 : nil,
             address: found.pointee.address,
             moment: found.pointee.moment,
-            frames: frames.isEmpty && found.pointee.instruction != 0
-                ? [found.pointee.instruction] : frames,
+            frames: Self.frames(frames, from: found.pointee.instruction),
             maps: String(decoding: maps, as: UTF8.self)
         )
+    }
+
+    /// The calls from the instruction on that has failed: those before it are the handler's.
+    private static func frames(_ all: [UInt64], from instruction: UInt64) -> [UInt64] {
+        guard instruction != 0 else { return all }
+        guard let first = all.firstIndex(of: instruction) else { return [instruction] + all }
+        return Array(all[first...])
     }
 
     /// Writes down that a call has not come back; false: something else was written before.
@@ -380,6 +386,12 @@ package final class WorkerBoard: @unchecked Sendable {
             }
             unsafe place.storeBytes(of: end, toByteOffset: 24, as: UInt64.self)
         }
+    }
+
+    /// The last model of which something is so.
+    package func model(where isIt: (Model) -> Bool) -> Model? {
+        let used = UInt32(clamping: min(number(Self.modelsUsedPlace), UInt64(Self.modelsMaximum)))
+        return (0..<used).reversed().lazy.compactMap { self.model($0 + 1) }.first(where: isIt)
     }
 
     /// What is known of a model; nil: there is no such entry.

@@ -20,10 +20,13 @@ package enum SupervisorWord: UInt32, Sendable {
     case death
     /// The worker has all of the above; `number` is its `WorkerRole`.
     case begin
-    /// The worker serves from now on, with the connections that it finds in its channels.
+    /// The worker serves from now on, with the connections that it finds in its channels; `number`
+    /// is the process of the worker that hands over to it, or 0.
     case go
-    /// The worker gives its connections to the next one, each as soon as nothing runs for it.
+    /// The worker is to make way for the next one: it lets go of the log, says so, and goes on.
     case handOver
+    /// The worker lets go of its connections, each as soon as nothing runs for it.
+    case release
     /// The host is to end; once more: at once.
     case drain
     /// Every connection that was accepted lies in the channels.
@@ -58,6 +61,8 @@ package enum WorkerWord: UInt32, Sendable {
     case recycle
     /// Connections were let go of, for the worker that takes over.
     case released
+    /// The worker does not write the log any more.
+    case logReleased
     /// `number` deaths are written down: their boards are not needed any more.
     case reported
 }

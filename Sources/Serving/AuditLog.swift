@@ -78,6 +78,9 @@ package final class AuditLog: Sendable {
             facts.append(.init("endpointName", .string(endpoint)))
         case .rollback(let number):
             if let number { facts.append(.init("to", .number("\(number)"))) }
+        case .readmit(let deployment, let version):
+            if let deployment { facts.append(.init("deployment", .string(deployment))) }
+            if let version { facts.append(.init("version", .number("\(version)"))) }
         }
         facts.append(.init("previousRevision", .number("\(before)")))
         switch outcome {

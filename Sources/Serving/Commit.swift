@@ -24,6 +24,8 @@ package enum CommitRequest: Sendable {
     case resetWeights(endpoint: String)
     /// An older revision; nil: the one before the current one.
     case rollback(to: Int?)
+    /// What is live, with the versions that are not in quarantine any more; nil stands for all.
+    case readmit(deployment: String?, version: Int?)
 
     /// The word that logs and metrics have for it.
     package var name: String {
@@ -31,6 +33,7 @@ package enum CommitRequest: Sendable {
         case .reload: "reload"
         case .weights, .resetWeights: "weights"
         case .rollback: "rollback"
+        case .readmit: "quarantine clear"
         }
     }
 

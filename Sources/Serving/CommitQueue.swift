@@ -54,6 +54,7 @@ package final class CommitQueue: Sendable {
     private let loops: [Mailbox<ServingLoop>]
     private let retirement: Retirement
     private let audit: AuditLog
+    private let link: WorkerLink?
     private let log: EventLog
 
     /// How long the loops may take to say that they have the new snapshot. One that a model holds
@@ -67,6 +68,7 @@ package final class CommitQueue: Sendable {
         loops: [Mailbox<ServingLoop>],
         retirement: Retirement,
         audit: AuditLog,
+        link: WorkerLink? = nil,
         log: EventLog
     ) {
         self.committer = committer
@@ -75,6 +77,7 @@ package final class CommitQueue: Sendable {
         self.loops = loops
         self.retirement = retirement
         self.audit = audit
+        self.link = link
         self.log = log
     }
 
@@ -218,6 +221,7 @@ package final class CommitQueue: Sendable {
             }
         }
         board.publish(committed)
+        link?.send(.committed)
         let number = committed.revision.number
         if !countdown.wait(by: MonotonicClock.now() + Self.swapNanoseconds) {
             log.write(

@@ -212,7 +212,8 @@ package final class Committer {
     /// Serves a revision as it was committed.
     private func serve(
         _ revision: Revision,
-        degraded: String?
+        degraded: String?,
+        isNew: Bool = false
     ) throws(CommitFailure) -> Committed {
         let proposal = try proposal(of: revision)
         let prepared = try prepare(proposal)
@@ -221,7 +222,7 @@ package final class Committer {
             prepared,
             changes: [],
             degraded: degraded,
-            isNew: false
+            isNew: isNew
         )
         series.endState()
         current = committed
@@ -265,6 +266,16 @@ package final class Committer {
                 author: "rollback to revision \(target.number) by \(author)",
                 mayCommit
             )
+        case .readmit(let deployment, let version):
+            guard !shelf.quarantine.clear(deployment, version).isEmpty else {
+                let name = deployment.map { " of \($0)" } ?? ""
+                let number = version.map { " with number \($0)" } ?? ""
+                throw CommitFailure(errors: [
+                    "no version\(name)\(number) is in quarantine; 'switchyard quarantine' lists "
+                        + "those that are"
+                ])
+            }
+            return try serve(current.revision, degraded: current.degraded, isNew: true)
         }
     }
 

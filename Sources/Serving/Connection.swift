@@ -131,7 +131,9 @@ final class Connection: LoopClient {
         case .lingering: linger()
         case .serving:
             // Nothing is asked for while it pauses, but the end of a connection comes unasked.
-            if pausedAt > 0 || parkedUntil > 0 || pending != nil, interest.contains(.broken) { return close() }
+            if pausedAt > 0 || parkedUntil > 0 || pending != nil, interest.contains(.broken) {
+                return close()
+            }
             if let pending, interest.contains(.peerClosed) {
                 let loop = owner.eventLoop
                 // A turn may have been long, and what is seen behind it have come at its beginning.
@@ -298,6 +300,7 @@ final class Connection: LoopClient {
             connection: connection,
             startedAt: beganAt > 0 ? beganAt : owner.eventLoop.now,
             verdict: slot.verdict,
+            faults: slot.faults,
             isRerun: slot.isRerun && slot.verdict == .innocent
         )
         let waiting = input.withBytes { text in
@@ -361,7 +364,7 @@ final class Connection: LoopClient {
     private func expire(_ answer: PendingAnswer, now: UInt64) {
         guard now >= answer.deadline else { return updateWaiting() }
         let time = (answer.deadline - answer.exchange.startedAt) / 1_000_000
-        answer.fail(
+        answer.expire(
             Failure(
                 .deadlineExceeded,
                 "there was no answer within \(time) ms; ask for less at once, or give the model "
@@ -369,7 +372,8 @@ final class Connection: LoopClient {
             ),
             at: now
         )
-        resume(answer)
+        owner.goOn(answer)
+        if phase == .serving, pending != nil { updateWaiting() }
     }
 
     /// Answers a fault; nothing more is read from the connection.
@@ -447,7 +451,8 @@ final class Connection: LoopClient {
 
     private func updateWaiting() {
         guard let token else { return }
-        let isDeaf = input.hasEnded || pausedAt > 0 || parkedUntil > 0 || pending?.hasFarewell == true
+        let isDeaf =
+            input.hasEnded || pausedAt > 0 || parkedUntil > 0 || pending?.hasFarewell == true
         wait(for: isDeaf ? Interest(rawValue: 0) : pending == nil ? .readable : .peerClosed)
         let deadline: UInt64
         if let pending {

@@ -47,7 +47,9 @@ package struct CrashReports: Sendable {
         }
         let model = death.model.map { "\($0.deployment) version \($0.version)" }
         let what = model.map { "\($0) \(death.cause)" } ?? "a worker \(death.cause)"
-        let place = death.note.map { " in \($0.activity.function)" } ?? ""
+        let place =
+            death.note.map { " in \($0.activity.function)" }
+            ?? (death.model == nil ? "" : " on a thread of its own")
         log.write(
             .error,
             "crash.report",
@@ -134,7 +136,7 @@ package struct CrashReports: Sendable {
 }
 
 /// Addresses of a dead process, and what lay there.
-private struct Backtrace {
+struct Backtrace {
     private struct Mapping {
         let start, end, offset: UInt64
         let path: String
@@ -157,6 +159,13 @@ private struct Backtrace {
                 offset: offset,
                 path: String(words[5].drop { $0 == " " })
             )
+        }
+    }
+
+    /// The files that the calls are in, the innermost first.
+    var paths: [String] {
+        frames.compactMap { address in
+            mappings.first { $0.start <= address && address < $0.end }?.path
         }
     }
 

@@ -35,7 +35,20 @@ package struct Death: Sendable {
         self.guilty = guilty
         fault = board.fault
         note = fault?.note.flatMap { board.note($0) }
-        model = note.flatMap { board.model($0.model) }
+        model =
+            note.flatMap { board.model($0.model) }
+            ?? fault.flatMap { Self.owner(of: $0, board) }
+    }
+
+    /// Whose code a thread was in that has no note: that of the innermost plugin on its stack.
+    private static func owner(
+        of fault: WorkerBoard.Fault,
+        _ board: WorkerBoard
+    ) -> WorkerBoard.Model? {
+        let paths = Backtrace(fault).paths
+        return paths.lazy.compactMap { path in
+            board.model(where: { path.hasSuffix("/\($0.build).so") })
+        }.first
     }
 
     /// What happened, as the end of a sentence: `ended by signal 11 (Segmentation fault)`.
@@ -86,6 +99,8 @@ extension ServingLoop {
         let death = state.death
         let key = exchange.number.key
         let isOurs = death?.note?.requests.contains { $0.key == key } ?? false
+        // A second one has ended a worker, the fallback's: nothing more is tried.
+        let isFirst = exchange.faults < 2
         let model = isOurs ? death?.model.map { "\($0.deployment)/\($0.version)" } : nil
         let name = model.map { "the model \($0)" } ?? "a model"
         switch exchange.verdict {
@@ -96,14 +111,14 @@ extension ServingLoop {
                 "\(name) had not come back after \(time) ms (hangAfter), and was ended; this "
                     + "request is not given to it again"
             )
-            return CallVerdict(model: model, failure: failure)
+            return CallVerdict(model: isFirst ? model : nil, failure: failure)
         default:
             let cause = isOurs ? death?.cause ?? "crashed" : "crashed"
             let failure = Failure(
                 .modelCrashed,
                 "\(name) \(cause) while it answered this request, which is not given to it again"
             )
-            return CallVerdict(model: model, failure: failure)
+            return CallVerdict(model: isFirst ? model : nil, failure: failure)
         }
     }
 }

@@ -19,11 +19,24 @@ package struct HostControl: Sendable {
     /// When the host was started.
     package let startedAt: WallTime
     let retirement: Retirement
+    /// Which versions are not run.
+    package let quarantine: QuarantineBook
+    /// The line to the supervisor; nil: there is none.
+    let link: WorkerLink?
 
     /// Models that wait for their last request.
     package var retiring: [ServedModel] { retirement.models }
     /// Models that were destroyed so far, after they had been served.
     package var retired: Int { retirement.destroyed }
+
+    /// What is known of workers that have died.
+    package var crashes: CrashReports { CrashReports(state: configuration.state, log: log) }
+
+    /// Asks for another worker that takes over once it is ready; false: there is no supervisor.
+    package func recycle() -> Bool {
+        link?.send(.recycle)
+        return link != nil
+    }
 
     package var store: DeploymentStore { DeploymentStore(root: configuration.deployments) }
     package var revisions: RevisionStore {

@@ -1,6 +1,7 @@
 // What a host needs of the machine before anything is loaded: its folders, its lock, its share of
 // descriptors. A supervisor sees to it for its workers.
 
+import Bytes
 package import Platform
 
 /// The folders of a host, and what keeps them its own.
@@ -33,8 +34,11 @@ package enum HostFolders {
     private static func lock(_ folder: String) throws -> FileDescriptor {
         let path = "\(folder)/lock"
         let file = try File.open(path, access: .append, mode: 0o600)
-        // A host that is just ending holds the lock for another moment.
-        let limit = MonotonicClock.now() + 1_000_000_000
+        // A host that is just ending holds the lock for another moment; a worker whose supervisor
+        // was killed, until it has answered what it had begun.
+        let owner = (try? File.read(path, limit: 64)).flatMap { Bytes.decimal($0.dropLast()) }
+        let isRunning = owner.flatMap { Int32(exactly: $0) }.map(CurrentProcess.isRunning) ?? true
+        let limit = MonotonicClock.now() + (isRunning ? 1_000_000_000 : 10_000_000_000)
         while try !File.lock(file) {
             guard MonotonicClock.now() < limit else {
                 throw StartFailure.configuration(
@@ -44,6 +48,10 @@ package enum HostFolders {
             }
             MonotonicClock.sleep(nanoseconds: 10_000_000)
         }
+        try file.truncate(to: 0)
+        var text: [UInt8] = []
+        text.append("\(CurrentProcess.id)\n")
+        try file.writeAll(text.span)
         return file
     }
 

@@ -49,10 +49,12 @@ final class LoopGroup {
     ///   - snapshot: what they serve.
     ///   - channels: where each gets its connections from; none: through its mailbox.
     ///   - predecessor: the process that served before and is dead; 0: nobody did.
+    ///   - living: the process that hands over, and still writes to its rings; 0: there is none.
     func run(
         _ snapshot: ServingSnapshot,
         channels: [CInt] = [],
-        predecessor: Int32 = 0
+        predecessor: Int32 = 0,
+        living: Int32 = 0
     ) throws -> UInt64 {
         let configuration = state.configuration
         let files = try RequestLogFiles(
@@ -63,7 +65,7 @@ final class LoopGroup {
         )
         let folder = "\(configuration.state)/rings"
         LogRings.settle(folder: folder, of: predecessor, state.region)
-        let replayed = try LogRings.replay(folder: folder, into: files, log: log)
+        let replayed = try LogRings.replay(folder: folder, into: files, living: living, log: log)
         rings = try LogRings.create(
             folder: folder,
             count: configuration.loops,

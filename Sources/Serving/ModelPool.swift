@@ -5,8 +5,10 @@
 // give way to the loops, so that a slow model at full load leaves quick ones their speed.
 
 import Deployments
+import Endpoints
 import Platform
 import PluginHost
+import Surfaces
 
 /// What a pool does at a moment.
 package struct PoolLoad: Equatable, Sendable {
@@ -34,6 +36,10 @@ package final class ModelPool: Sendable {
         var running = 0
         var isStarted = false
         var isStopped = false
+        /// What each thread does, by its note.
+        var atWork: [Int: [PoolJob]] = [:]
+        /// Threads that were given up; they end when they come back.
+        var lost: Set<Int> = []
         /// Jobs that found no place.
         var refused: UInt64 = 0
 
@@ -147,7 +153,7 @@ package final class ModelPool: Sendable {
     }
 
     /// Whether every thread has ended.
-    var hasEnded: Bool { queue.withLock { $0.running == 0 } }
+    var hasEnded: Bool { queue.withLock { $0.running == 0 && $0.lost.isEmpty } }
 
     /// Starts the threads, or as many as can be started; throws when that is none.
     private func start(_ count: Int) throws(SystemError) {
@@ -172,23 +178,62 @@ package final class ModelPool: Sendable {
 
     private func work() {
         CurrentThread.giveWay(steps: Self.stepsBehindLoops)
-        let worker = PoolWorker(version, board?.threadNote())
+        let note = board?.threadNote()
+        let worker = PoolWorker(version, note)
         while true {
-            let jobs = next()
+            let jobs = next(note?.index)
             guard !jobs.isEmpty else { break }
             let finished = worker.run(jobs)
-            queue.withLock { $0.idle += 1 }
+            let isLost = queue.withLock { queue in
+                note.map { queue.atWork[$0.index] = nil }
+                if let note, queue.lost.remove(note.index) != nil { return true }
+                queue.idle += 1
+                return false
+            }
             for (job, result) in finished { job.finish(result) }
+            if isLost { return }
         }
         queue.withLock { $0.running -= 1 }
     }
 
+    /// Gives a thread up that has the note with this number, and lets another one take its place;
+    /// its requests are told the sentence. False: no other thread would help, since the model is
+    /// asked by one at a time, or all the others are stuck too.
+    func replace(_ note: Int, _ sentence: String) -> Bool {
+        guard version.description.threading == .concurrent else { return false }
+        let jobs = queue.withLock { queue -> [PoolJob]? in
+            guard let jobs = queue.atWork[note], queue.lost.count + 1 < threadsMaximum else {
+                return nil
+            }
+            queue.lost.insert(note)
+            return jobs
+        }
+        guard let jobs else { return false }
+        do {
+            _ = try Thread(name: version.deployment.name, stackBytes: 8 << 20) {
+                self.queue.withLock { $0.idle += 1 }
+                self.work()
+            }
+        } catch {
+            queue.withLock { $0.running -= 1 }
+        }
+        for job in jobs {
+            var result = PoolResult(queueNanoseconds: 0)
+            result.failures = [(0, Failure(.deadlineExceeded, sentence))]
+            job.finish(result)
+        }
+        return true
+    }
+
     /// What a thread does next, once there is something; nothing when it is to end.
-    private func next() -> [PoolJob] {
+    private func next(_ note: Int?) -> [PoolJob] {
         let rows = version.takesBatches ? version.execution.batch : 1
         return queue.wait { queue -> [PoolJob]? in
             if queue.isStopped { return [] }
-            return queue.count == 0 ? nil : queue.take(rows: rows)
+            guard queue.count > 0 else { return nil }
+            let jobs = queue.take(rows: rows)
+            if let note { queue.atWork[note] = jobs }
+            return jobs
         }
     }
 }

@@ -45,16 +45,25 @@ final class PendingAnswer {
     /// that is larger than a slot.
     var heapBytes: Int { content.count > SlotRegion.inputCapacity ? content.count : 0 }
 
-    /// When the client is told that it took too long, on the monotonic clock.
-    var deadline: UInt64 { jobs.reduce(predictor.deadline) { min($0, $1.deadline) } }
+    /// When something of it takes too long, on the monotonic clock.
+    var deadline: UInt64 { open.reduce(predictor.deadline) { min($0, jobs[$1].deadline) } }
+    /// What counts the requests that wait, for each part that was given to a pool.
+    private var counters: [LoopCounters] = []
 
-    /// Gives the parts to their models' pools; throws where one has no place, and then none works.
-    func submit(to home: Mailbox<ServingLoop>, at now: UInt64) throws(Failure) {
+    /// Gives the parts that no pool has yet to their models' pools; throws where one has no place,
+    /// and then none works.
+    func submit(
+        to home: Mailbox<ServingLoop>,
+        loop: Int,
+        at now: UInt64
+    ) throws(Failure) {
         let requestID = predictor.requestID.bytes
-        for (index, part) in predictor.parts.enumerated() {
+        for index in jobs.count..<predictor.parts.count {
+            let part = predictor.parts[index]
             let job = PoolJob(
                 number: exchange.number,
                 isSuspect: exchange.isRerun,
+                goesOn: predictor.mayFallBack,
                 home: home,
                 ticket: ticket,
                 part: index,
@@ -83,28 +92,55 @@ final class PendingAnswer {
             }
             jobs.append(job)
             open.insert(index)
+            predictor.noteSubmitted(index)
+            let counter = predictor.usedSplits[part.split].metrics.loop(loop)
+            counter.countWaiting(1)
+            counters.append(counter)
         }
+    }
+
+    /// Takes it off the counts of requests that wait.
+    func stopCounting() {
+        for counter in counters { counter.countWaiting(-1) }
+        counters = []
     }
 
     /// Ends it for want of a place for one part, which the failure is then of.
     private func giveUp(_ part: PoolPart, at now: UInt64) {
         cancel(at: now)
+        stopCounting()
         predictor.resume(part)
     }
 
-    /// Takes what came of one part; true: nothing is left to wait for.
-    func take(_ result: PoolResult, part: Int) -> Bool {
+    /// Takes what came of one part.
+    func take(_ result: PoolResult, part: Int) {
+        // It may have been given up for its time.
+        guard open.remove(part) != nil else { return }
         let content = content
         do throws(Failure) {
             try predictor.take(result, part: part, content.span)
         } catch {
-            open.remove(part)
             failure = error
             cancel(at: MonotonicClock.now())
-            return true
+            open = []
         }
-        open.remove(part)
-        return open.isEmpty
+    }
+
+    /// Whether nothing is left to wait for.
+    var isComplete: Bool { open.isEmpty && jobs.count == predictor.parts.count }
+
+    /// Gives up on the parts whose time is over; their endpoint's fallback may answer instead.
+    func expire(_ failure: Failure, at now: UInt64) {
+        let content = content
+        for part in open.sorted() where jobs[part].deadline <= now {
+            cancel(part, at: now)
+            open.remove(part)
+            do throws(Failure) {
+                try predictor.expire(part: part, failure, content.span)
+            } catch {
+                return fail(error, at: now)
+            }
+        }
     }
 
     /// Ends it with a failure: nobody waits for what is still at work.
@@ -112,16 +148,19 @@ final class PendingAnswer {
         self.failure = failure
         cancel(at: now)
         if let first = open.min() { predictor.resume(predictor.parts[first]) }
+        open = []
     }
 
     /// Gives up: what waits leaves its place, what is computed is told so.
     func cancel(at now: UInt64) {
-        for index in open {
-            let (job, part) = (jobs[index], predictor.parts[index])
-            job.cancellation.cancel()
-            if part.model.pool.remove(job) {
-                predictor.noteWaiting(part, nanoseconds: now - min(now, job.enqueuedAt))
-            }
+        for index in open { cancel(index, at: now) }
+    }
+
+    private func cancel(_ index: Int, at now: UInt64) {
+        let (job, part) = (jobs[index], predictor.parts[index])
+        job.cancellation.cancel()
+        if part.model.pool.remove(job) {
+            predictor.noteWaiting(part, nanoseconds: now - min(now, job.enqueuedAt))
         }
     }
 }

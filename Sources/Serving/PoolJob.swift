@@ -17,6 +17,8 @@ final class PoolJob: Sendable {
     let number: RequestNumber?
     /// Whether a worker died while the request was executed: it is asked alone.
     let isSuspect: Bool
+    /// Whether rows behind one that fails are of use.
+    let goesOn: Bool
     /// The loop that waits for it, and under which number.
     let home: Mailbox<ServingLoop>
     let ticket: UInt64
@@ -38,6 +40,7 @@ final class PoolJob: Sendable {
     init(
         number: RequestNumber?,
         isSuspect: Bool,
+        goesOn: Bool,
         home: Mailbox<ServingLoop>,
         ticket: UInt64,
         part: Int,
@@ -50,6 +53,7 @@ final class PoolJob: Sendable {
     ) {
         self.number = number
         self.isSuspect = isSuspect
+        self.goesOn = goesOn
         self.home = home
         self.ticket = ticket
         self.part = part
@@ -76,7 +80,7 @@ extension PoolJob {
     /// Tells the loop that nothing was asked.
     func refuse(_ sentence: String) {
         var result = PoolResult(queueNanoseconds: 0)
-        result.failure = (0, Failure(.queueFull, sentence))
+        result.failures = [(0, Failure(.queueFull, sentence))]
         finish(result)
     }
 }
@@ -87,8 +91,14 @@ struct PoolResult: Sendable {
     var outputs: [UInt8] = []
     /// Where each stands in `outputs`.
     var rows: [Range<Int>] = []
-    /// The first row that failed, and why; then there is no result.
-    var failure: (row: Int, Failure)?
+    /// The rows that failed, and why. Rows behind the last result have failed as the last one.
+    var failures: [(row: Int, failure: Failure)] = []
+    /// Why a row has no result; nil: it has one.
+    func failure(of row: Int) -> Failure? {
+        if failures.isEmpty { return nil }
+        return failures.first { $0.row == row }?.failure
+            ?? (row < rows.count ? nil : failures.last?.failure)
+    }
     var queueNanoseconds: UInt64
     /// Rows that were asked together.
     var batchRows = 1
@@ -158,7 +168,7 @@ final class PoolWorker {
                 frame: frame
             )
             note?.end()
-            guard take(end, frame, row, &result) else { break }
+            guard take(end, frame, row, of: job, &result) else { break }
             now = MonotonicClock.now()
         }
         finished.append((job, result))
@@ -191,7 +201,9 @@ final class PoolWorker {
             var result = PoolResult(queueNanoseconds: startedAt - job.enqueuedAt)
             result.batchRows = rows.count
             for row in job.rows.indices {
-                guard take(ends[next + row], frame(next + row), row, &result) else { break }
+                guard take(ends[next + row], frame(next + row), row, of: job, &result) else {
+                    break
+                }
             }
             next += job.rows.count
             finished.append((job, result))
@@ -204,7 +216,7 @@ final class PoolWorker {
         clear()
         let place = layOut(job)
         var start = 0
-        while start < job.rows.count, result.failure == nil {
+        while start < job.rows.count, result.failures.isEmpty || job.goesOn {
             if job.cancellation.isCancelled { return }
             let now = MonotonicClock.now()
             guard start == 0 || now < job.deadline else {
@@ -218,7 +230,9 @@ final class PoolWorker {
             let ends = ask()
             note?.end()
             for row in step {
-                guard take(ends[row - start], frame(row - start), row, &result) else { break }
+                guard take(ends[row - start], frame(row - start), row, of: job, &result) else {
+                    break
+                }
             }
             start = step.upperBound
         }
@@ -282,23 +296,25 @@ final class PoolWorker {
         return frames[index]
     }
 
-    /// Takes the result of one row; false where it failed, and the job with it.
+    /// Takes the result of one row; false where the job is done for with it.
     private func take(
         _ end: PredictionEnd,
         _ frame: CallFrame,
         _ row: Int,
+        of job: PoolJob,
         _ result: inout PoolResult
     ) -> Bool {
         do throws(Failure) {
             try check.require(end, of: version, in: frame)
         } catch {
-            result.failure = (row, error)
-            return false
+            result.failures.append((row, error))
+            if job.goesOn { result.rows.append(0..<0) }
+            return job.goesOn
         }
         let start = result.outputs.count
         frame.withResult { result.outputs.append($0) }
         guard result.outputs.count <= Predictor.outputBytesMaximum else {
-            result.failure = (row, Predictor.outputTooLarge)
+            result.failures.append((row, Predictor.outputTooLarge))
             return false
         }
         result.rows.append(start..<result.outputs.count)
@@ -307,10 +323,9 @@ final class PoolWorker {
 
     /// A job's result so far as the failure of one whose time is over.
     private func expired(_ result: PoolResult, _ what: String, row: Int) -> PoolResult {
-        var expired = PoolResult(queueNanoseconds: result.queueNanoseconds)
-        expired.failure = (
-            row, Failure(.deadlineExceeded, "the time of the prediction ended while it \(what)")
-        )
+        var expired = result
+        let sentence = "the time of the prediction ended while it \(what)"
+        expired.failures.append((row, Failure(.deadlineExceeded, sentence)))
         return expired
     }
 }

@@ -18,9 +18,9 @@ final class Predictor {
 
     private(set) var document = JSONDocument()
     private(set) var call = PredictionCall()
-    private(set) var outcome = PredictionOutcome()
+    var outcome = PredictionOutcome()
     /// The splits of `outcome`, in its order.
-    private(set) var usedSplits: [PreparedSplit] = []
+    var usedSplits: [PreparedSplit] = []
     /// What coins are flipped with: made from `coinSeed` when the first one is, so that a request
     /// that is executed again has the same ones.
     private var coin: CoinGenerator?
@@ -31,6 +31,8 @@ final class Predictor {
     var note: ThreadNote?
     /// Whether the request needs a model that is being loaded.
     private(set) var waitsForModel = false
+    /// Whether a row was given to a fallback.
+    var hasFallenBack = false
     /// Why the model is not asked that has ended the worker before: this is the answer instead.
     var verdict: CallVerdict?
     private let limits: CallLimits
@@ -43,6 +45,7 @@ final class Predictor {
     var moment: UInt64 = 0
     /// What pools have to do before there is an answer.
     private(set) var parts: [PoolPart] = []
+    func noteSubmitted(_ part: Int) { parts[part].isSubmitted = true }
     /// The id of the request at hand, and what its record says of it as a whole.
     var requestID = ByteBuffer(capacity: 256)
     var facts = RequestFacts()
@@ -82,6 +85,7 @@ final class Predictor {
         number = nil
         verdict = nil
         waitsForModel = false
+        hasFallenBack = false
     }
 
     /// Gives back what one large request has made grow.
@@ -165,16 +169,31 @@ final class Predictor {
                 content
             )
         }
+        let index = outcome.rows.count - 1
+        do throws(Failure) {
+            try answer(index, by: split, content)
+        } catch {
+            try fallBack(index, error, content)
+        }
+    }
+
+    /// Answers a row by a split, or leaves it to the split's pool.
+    func answer(
+        _ row: Int,
+        by split: PreparedSplit,
+        _ content: Span<UInt8>
+    ) throws(Failure) {
         switch split.backend {
         case .value(let value):
-            outcome.finishRow(value.span)
+            outcome.finish(row: row, value.span)
         case .model(let model):
-            try bind(model, arguments.span.extracting(row.arguments), content)
+            let arguments = call.arguments
+            try bind(model, arguments.span.extracting(call.rows[row].arguments), content)
             if let verdict { try verdict.refuse(model) }
             guard let instance = model.version.instance else { throw absent(model.version) }
-            guard model.runsOnLoop(rows: call.rows.count) else { return postpone(model) }
+            guard model.runsOnLoop(rows: call.rows.count) else { return postpone(row, to: model) }
             try ask(model, instance, content)
-            frame.withResult { outcome.finishRow($0) }
+            frame.withResult { outcome.finish(row: row, $0) }
         }
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
     }
@@ -347,12 +366,11 @@ final class Predictor {
         return min(deadline, startedAt + own)
     }
 
-    /// Adds the row at hand to what goes to the model's pool.
-    private func postpone(_ model: ServedModel) {
-        let row = outcome.rows.count - 1
+    /// Adds a row to what goes to the model's pool.
+    private func postpone(_ row: Int, to model: ServedModel) {
         let split = outcome.rows[row].split
         let index =
-            parts.firstIndex { $0.split == split }
+            parts.firstIndex { $0.split == split && !$0.isSubmitted }
             ?? {
                 parts.append(
                     PoolPart(model: model, split: split, deadline: deadline(of: model))
@@ -377,12 +395,17 @@ final class Predictor {
             rows: result.batchRows,
             queueNanoseconds: result.queueNanoseconds
         )
-        if let (row, failure) = result.failure {
-            outcome.resume(row: part.rows[row])
-            throw told(failure, part.rows[row], content)
-        }
         for (index, row) in part.rows.enumerated() {
-            outcome.finish(row: row, result.outputs.span.extracting(result.rows[index]))
+            if let failure = result.failure(of: index) {
+                outcome.resume(row: row)
+                do throws(Failure) {
+                    try fallBack(row, failure, content)
+                } catch {
+                    throw told(error, row, content)
+                }
+            } else {
+                outcome.finish(row: row, result.outputs.span.extracting(result.rows[index]))
+            }
         }
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
     }
@@ -417,6 +440,8 @@ struct PoolPart {
     var inputs: [Range<Int>] = []
     /// Which of the request's rows they are.
     var rows: [Int] = []
+    /// Whether the pool has it.
+    var isSubmitted = false
 }
 
 @available(*, unavailable)

@@ -114,7 +114,9 @@ package final class QuarantineBook: Sendable {
                 process: process
             )
         }
-        pages.withLock { $0 = Pages(entries: entries.compactMap { Quarantine($0) }, recent: recent) }
+        pages.withLock {
+            $0 = Pages(entries: entries.compactMap { Quarantine($0) }, recent: recent)
+        }
     }
 
     /// Who is in quarantine, in the order in which they came.
@@ -166,7 +168,8 @@ package final class QuarantineBook: Sendable {
     }
 
     private func count(_ death: Death, _ pages: inout Pages) -> Quarantine? {
-        guard let model = death.model, let note = death.note else { return nil }
+        guard let model = death.model else { return nil }
+        let place = death.note.map { "in \($0.activity.function)" } ?? "on a thread of its own"
         let now = death.time.microseconds
         pages.recent.removeAll { now - $0.microseconds > Int64(rule.seconds) * 1_000_000 }
         let guilt = Guilt(
@@ -186,12 +189,12 @@ package final class QuarantineBook: Sendable {
             $0.deployment == model.deployment && $0.version == model.version
         }.count
         let reason: String
-        if note.activity.isLoading {
-            reason = "it \(death.cause) in \(note.activity.function) while it was loaded"
+        if let note = death.note, note.activity.isLoading {
+            reason = "it \(death.cause) \(place) while it was loaded"
         } else if deaths >= rule.deaths {
             reason =
                 "it ended \(deaths) workers within \(rule.seconds) s; the last time it "
-                + "\(death.cause) in \(note.activity.function)"
+                + "\(death.cause) \(place)"
         } else {
             return nil
         }

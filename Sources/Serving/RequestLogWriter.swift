@@ -240,7 +240,7 @@ package final class RequestLogWriter: Sendable {
         var pending = pending
         var failedBefore = false
         while true {
-            let isIdle = failedBefore || !rings.contains { $0.hasRecords }
+            let isIdle = failedBefore || !(rings + pending).contains { $0.hasRecords }
             let stopping = isStopped.wait(
                 nanoseconds: isIdle ? Self.idleNanoseconds : Self.busyNanoseconds
             ) { $0 }
@@ -268,14 +268,24 @@ package final class RequestLogWriter: Sendable {
     }
 
     /// Empties the rings of an earlier process and removes them; returns why that was not possible.
+    /// Those of one that still writes to them stay until it has ended.
     private func empty(_ pending: inout [LogRing], into files: RequestLogFiles) -> SystemError? {
-        while let ring = pending.first {
+        var left: [LogRing] = []
+        defer { pending = left }
+        for (index, ring) in pending.enumerated() {
+            // Asked first: what it writes after this is looked at the next time.
+            let isInUse = LogRings.isInUse(ring)
             do {
-                _ = try LogRings.replay(ring, into: files, log: log)
+                if isInUse {
+                    while ring.hasRecords { _ = try files.drain(ring) }
+                    left.append(ring)
+                } else {
+                    _ = try LogRings.replay(ring, into: files, log: log)
+                }
             } catch {
+                left += pending[index...]
                 return error
             }
-            pending.removeFirst()
         }
         return nil
     }
@@ -329,6 +339,7 @@ package enum LogRings {
     package static func replay(
         folder: String,
         into files: RequestLogFiles,
+        living: Int32 = 0,
         log: EventLog
     ) throws(SystemError) -> Replayed {
         try Directory.createAll(folder, mode: 0o700)
@@ -347,7 +358,7 @@ package enum LogRings {
         let closed = rings.filter { $0.openBatch == nil }
         var replayed = Replayed()
         for ring in open + closed {
-            if !replayed.pending.isEmpty {
+            if !replayed.pending.isEmpty || process(of: ring) == living {
                 replayed.pending.append(ring)
                 continue
             }
@@ -373,6 +384,18 @@ package enum LogRings {
             guard let ring = try? LogRing(existing: "\(folder)/\(name)") else { continue }
             ring.settleStaged { key in !region.isExecuting(key) }
         }
+    }
+
+    /// The process whose ring it is, by its name; nil: nobody's.
+    private static func process(of ring: LogRing) -> Int32? {
+        let name = ring.path.split(separator: "/").last ?? ""
+        return name.split(separator: "-").dropFirst().first.flatMap { Int32($0) }
+    }
+
+    /// Whether the process whose ring it is runs, and is not this one.
+    static func isInUse(_ ring: LogRing) -> Bool {
+        guard let process = process(of: ring), process != CurrentProcess.id else { return false }
+        return CurrentProcess.isRunning(process)
     }
 
     /// Moves one ring's records to the log and removes it, or sets it aside when it is damaged.

@@ -109,6 +109,10 @@ struct RequestRecord: ~Copyable {
             if let assignment = used.assignment {
                 text.append(literal: assignment.member)
             }
+            if let intended = used.intended {
+                text.append(literal: ",\"intendedBackendName\":")
+                text.append(jsonString: intended.span)
+            }
             used.text.appendRecordClosing(to: &text)
             rows = used.batchRows
             queueNanoseconds = used.queueNanoseconds

@@ -42,6 +42,7 @@ package final class Server {
     private let log: EventLog
     private let retirement: Retirement
     private let monitor: HealthMonitor
+    private let workerMonitor: WorkerMonitor?
     private let startedAt = WallTime.now()
     private let loops: LoopGroup
     private let acceptorMailbox: Mailbox<Acceptor>
@@ -106,9 +107,12 @@ package final class Server {
                 loops: loops.mailboxes,
                 retirement: retirement,
                 audit: audit,
+                link: link,
                 log: log
             )
             monitor = HealthMonitor(board)
+            let (live, retiring, hostState) = (board, retirement, state)
+            workerMonitor = link.map { WorkerMonitor(hostState, live, retiring, $0, log) }
             if let link {
                 try serve(link, committer)
             } else {
@@ -144,7 +148,8 @@ package final class Server {
             replayed: try loops.run(
                 board.live.committed.snapshot,
                 channels: link.channels,
-                predecessor: death?.process ?? 0
+                predecessor: death?.process ?? 0,
+                living: link.handingOver
             )
         )
         try startCommits()
@@ -218,7 +223,9 @@ package final class Server {
             addresses: addresses,
             rings: loops.rings,
             startedAt: startedAt,
-            retirement: retirement
+            retirement: retirement,
+            quarantine: quarantine,
+            link: link
         )
     }
 
@@ -311,6 +318,7 @@ package final class Server {
         _ = try Thread(name: "retire") { retirement.run() }
         let (monitor, pause) = (self.monitor, state.configuration.healthNanoseconds)
         _ = try Thread(name: "health") { monitor.run(roundNanoseconds: pause) }
+        if let workerMonitor { _ = try Thread(name: "monitor") { workerMonitor.run() } }
     }
 
     private func startAcceptor(_ region: SlotRegion, _ sockets: [CInt]) throws {
@@ -358,6 +366,7 @@ package final class Server {
         if way != .handedOver { state.beginDraining() }
         commits.stop()
         monitor.stop()
+        workerMonitor?.stop()
         let settle = way == .asked ? state.configuration.settleNanoseconds : 0
         let settled = start + settle
         while MonotonicClock.now() < settled, !isForced() {
@@ -382,7 +391,7 @@ package final class Server {
         // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
         let areStopped = isComplete || loops.stop()
         if areStopped { loops.join() }
-        loops.finishLog(keepingRings: !areStopped)
+        if way != .handedOver { loops.finishLog(keepingRings: !areStopped) }
         return areStopped && destroyModels(by: limit, isForced) && isComplete
     }
 
@@ -402,6 +411,8 @@ package final class Server {
     /// Lets every loop let go of its connections, each once nothing runs for it.
     private func handOver() {
         let link = self.link
+        loops.finishLog(keepingRings: true)
+        link?.releaseLog()
         loops.post { loop in
             loop.handOver { link?.send(.released) }
         }

@@ -40,6 +40,10 @@ package struct ServerConfiguration: Sendable {
     package var healthNanoseconds: UInt64 = 5_000_000_000
     /// Revisions that are kept.
     package var revisionsKept = 100
+    /// Libraries that no version needs any more, and that a process may hold nevertheless.
+    package var recycleImages = 64
+    /// Bytes that a worker may hold before another one takes over; 0: any number.
+    package var recycleBytes = 0
     /// When a version is not run again.
     package var quarantine = QuarantineRule()
     /// The program that probes plugins; default: this one.

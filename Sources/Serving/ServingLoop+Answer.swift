@@ -16,6 +16,8 @@ struct Exchange {
     let startedAt: UInt64
     /// What was decided of it when a worker died in its call.
     var verdict = SlotVerdict.innocent
+    /// How many workers have died of a fault while it was executed.
+    var faults: UInt32 = 0
     /// Whether a worker died while it was executed before.
     var isRerun = false
 }
@@ -140,6 +142,7 @@ extension ServingLoop {
     /// Writes the answer of a prediction, and leaves its records.
     func conclude(_ exchange: Exchange, _ failure: Failure?, _ content: Span<UInt8>) {
         if exchange.verdict != .innocent { noteGuilty(exchange, content) }
+        predictor.settleFallbacks()
         if let failure { fail(failure, exchange) } else { succeed(exchange, content) }
         leaveRecords(key: exchange.number.key, startedAt: exchange.startedAt, content: content)
     }

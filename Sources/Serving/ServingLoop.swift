@@ -304,10 +304,9 @@ extension ServingLoop {
             revision: snapshot.revision,
             content: copy
         )
-        try answer.submit(to: mailbox, at: predictor.moment)
+        try answer.submit(to: mailbox, loop: index, at: predictor.moment)
         state.countSpilled(answer.heapBytes)
         pending[answer.ticket] = answer
-        countWaiting(answer, 1)
         let note = predictor.note
         predictor =
             sparePredictors.popLast() ?? Predictor(state.configuration, runDelay: runDelay)
@@ -317,8 +316,19 @@ extension ServingLoop {
 
     /// Takes what a pool made of one part of a request, if somebody still waits for it.
     func take(_ result: PoolResult, ticket: UInt64, part: Int) {
-        guard let answer = pending[ticket], answer.take(result, part: part) else { return }
-        answer.connection?.resume(answer)
+        guard let answer = pending[ticket] else { return }
+        answer.take(result, part: part)
+        goOn(answer)
+    }
+
+    /// Gives a request's new parts to their pools, or its answer to the client.
+    func goOn(_ answer: PendingAnswer) {
+        do throws(Failure) {
+            try answer.submit(to: mailbox, loop: index, at: MonotonicClock.now())
+        } catch {
+            answer.fail(error, at: MonotonicClock.now())
+        }
+        if answer.isComplete || answer.failure != nil { answer.connection?.resume(answer) }
     }
 
     /// Writes the answer of a request that has waited.
@@ -345,13 +355,7 @@ extension ServingLoop {
     private func forget(_ answer: PendingAnswer) {
         guard pending.removeValue(forKey: answer.ticket) != nil else { return }
         state.countSpilled(-answer.heapBytes)
-        countWaiting(answer, -1)
-    }
-
-    private func countWaiting(_ answer: PendingAnswer, _ change: Int) {
-        for part in answer.predictor.parts {
-            answer.predictor.usedSplits[part.split].metrics.loop(index).countWaiting(change)
-        }
+        answer.stopCounting()
     }
 }
 

@@ -35,6 +35,8 @@ package final class PreparedEndpoint: Sendable {
     package let subjectKey: SubjectKey?
     package let assigner: Assigner
     package let splits: [PreparedSplit]
+    /// What answers when the chosen split cannot.
+    package let fallback: PreparedSplit?
     /// The bytes of the member that holds the subject; empty for a position.
     package let subjectName: [UInt8]
     /// Failures of requests that no split was chosen for.
@@ -49,6 +51,9 @@ package final class PreparedEndpoint: Sendable {
         name = endpoint.name
         subjectKey = endpoint.experiment?.subjectKey
         self.splits = splits
+        fallback = endpoint.fallback.flatMap { name in
+            splits.first { $0.name.elementsEqual(name.utf8) }
+        }
         assigner = Assigner(experiment: endpoint.experiment?.id, splits: endpoint.splits)
         if case .member(let member) = endpoint.experiment?.subjectKey {
             subjectName = Array(member.utf8)

@@ -268,6 +268,20 @@ package enum StateDifference {
     private static func experimentChanges(from old: Endpoint, to new: Endpoint) -> [StateChange] {
         var changes: [StateChange] = []
         let name = JSONValue.Member("endpointName", .string(new.name))
+        if old.fallback != new.fallback {
+            changes.append(
+                StateChange(
+                    "fallbackChanged",
+                    "endpoint \(new.name): its fallback is \(new.fallback ?? "none"), it was "
+                        + "\(old.fallback ?? "none")",
+                    [
+                        .init("endpointName", .string(new.name)),
+                        .init("from", old.fallback.map { .string($0) } ?? .null),
+                        .init("to", new.fallback.map { .string($0) } ?? .null),
+                    ]
+                )
+            )
+        }
         if old.experiment != new.experiment {
             let (from, to) = (text(old.experiment), text(new.experiment))
             changes.append(

@@ -27,6 +27,8 @@ package final class WorkerLink: Sendable {
 
     private struct State {
         var mayGo = false
+        var handingOver: Int32 = 0
+        var mayRelease = false
         var mustFollow = false
         var hasAcceptingEnded = false
         var isOrphan = false
@@ -169,12 +171,18 @@ package final class WorkerLink: Sendable {
                 deaths.notify()
             }
         case .go:
-            state.withLock { $0.mayGo = true }
+            state.withLock { state in
+                state.mayGo = true
+                state.handingOver = Int32(truncatingIfNeeded: message.number)
+            }
             state.notify()
         case .acceptingEnded:
             state.withLock { $0.hasAcceptingEnded = true }
             state.notify()
         case .handOver: wish(.handOver)
+        case .release:
+            state.withLock { $0.mayRelease = true }
+            state.notify()
         case .drain: wish(.drain)
         case .reload: wish(.reload)
         case .follow:
@@ -184,8 +192,14 @@ package final class WorkerLink: Sendable {
         }
     }
 
-    /// Whether the worker is to serve, or serves.
-    package var mayGo: Bool { state.withLock { $0.mayGo } }
+    /// The process of the worker that hands over to this one; 0: none does.
+    var handingOver: Int32 { state.withLock { $0.handingOver } }
+
+    /// Says that the log is not written any more, and waits until the next worker has it.
+    func releaseLog() {
+        send(.logReleased)
+        _ = state.wait { $0.mayRelease || $0.isOrphan ? true : nil } as Bool
+    }
 
     /// Waits until the worker is to serve; the death of the worker before it, if there was one.
     ///

@@ -61,7 +61,7 @@ package final class Supervisor {
     private static let tickMilliseconds = 20
     private static let idleMilliseconds = 500
     /// A worker that has served so long was none that cannot.
-    private static let provenNanoseconds: UInt64 = 100_000_000
+    private static let provenNanoseconds: UInt64 = 1_000_000_000
     private static let pauseMaximum: UInt64 = 5_000_000_000
     /// Workers that may die one after the other before any has served.
     private static let startsMaximum = 10
@@ -362,7 +362,7 @@ package final class Supervisor {
         active = worker
         next = nil
         worker.hasGone = true
-        worker.tell(.go)
+        worker.tell(.go, number: old.map { UInt64($0.process.id) } ?? 0)
         sendAll(to: worker)
         if isEnding { worker.tell(.drain) }
     }
@@ -379,6 +379,7 @@ package final class Supervisor {
             case .committed: if let next, next.role == .standby { next.tell(.follow) }
             case .recycle: recycle()
             case .released: sweep()
+            case .logReleased: logReleased(by: worker)
             case .reported:
                 let count = min(Int(clamping: message.number), deaths.count)
                 deaths.removeFirst(count)
@@ -435,10 +436,18 @@ package final class Supervisor {
         wantsRecycle = false
         guard let active else { return activate(worker) }
         active.handingOverSince = MonotonicClock.now()
-        diedAt = MonotonicClock.now()
+        // It goes on serving until it has let go of the log.
         active.tell(.handOver)
-        old = active
-        activate(worker)
+    }
+
+    /// A worker that hands over has let go of the log: the next one takes it, and then the
+    /// connections.
+    private func logReleased(by worker: Worker) {
+        guard worker === active, let next, next.isReady else { return }
+        diedAt = MonotonicClock.now()
+        old = worker
+        activate(next)
+        worker.tell(.release)
     }
 
     // MARK: Deaths
@@ -532,12 +541,18 @@ package final class Supervisor {
         }
         ending.append(worker)
         guard !isEnd else { return }
-        // Whose model it was is known, and that it does not go on for ever is seen to elsewhere.
-        let isAttributed = worker.board.fault?.note != nil
-        let served = now - min(now, worker.servingSince ?? now)
-        failures = isAttributed || served > Self.provenNanoseconds ? 1 : failures + 1
+        failures = hasFailed(worker, now) ? failures + 1 : 1
         if !hasServed, case .exited = end, worker.board.fault == nil { return }
         replace()
+    }
+
+    /// Whether a worker has ended as one does that cannot serve, so that the next one will too.
+    private func hasFailed(_ worker: Worker, _ now: UInt64) -> Bool {
+        // One that was killed from outside has done nothing, and of one that has died in a call it
+        // is known whose that was: that it does not go on for ever is seen to by the next one.
+        guard let since = worker.servingSince else { return true }
+        guard let fault = worker.board.fault, fault.note == nil else { return false }
+        return now - min(now, since) < Self.provenNanoseconds
     }
 
     /// Puts somebody in the place of whoever has ended.

@@ -255,6 +255,10 @@ package enum NativeSurface {
         if let assignment = outcome.splits[row.split].assignment {
             body.append(literal: assignment.member)
         }
+        if let intended = outcome.splits[row.split].intended {
+            body.append(literal: ",\"intendedBackendName\":")
+            body.append(jsonString: intended.span)
+        }
         text.appendClosing(to: &body)
         body.append(UInt8(ascii: "}"))
     }

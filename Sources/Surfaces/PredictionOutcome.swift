@@ -10,6 +10,9 @@ package struct PredictionOutcome: ~Copyable {
         package let text: SplitText
         /// Nil for a deployment that was called by its own name.
         package let assignment: AssignmentKind?
+        /// The name of the split that was chosen and could not answer, where this one is the
+        /// fallback for it.
+        package let intended: [UInt8]?
         /// How many rows it got.
         package fileprivate(set) var rows: Int
         /// Nanoseconds that they waited for a thread of the model's pool.
@@ -21,7 +24,7 @@ package struct PredictionOutcome: ~Copyable {
     /// One row.
     package struct Row: Sendable, BitwiseCopyable {
         /// Where its split stands in `splits`.
-        package let split: Int
+        package fileprivate(set) var split: Int
         fileprivate let subjectStart: Int
         fileprivate let subjectEnd: Int
         fileprivate var outputStart: Int
@@ -92,18 +95,43 @@ package struct PredictionOutcome: ~Copyable {
         isAssigned = true
     }
 
-    private mutating func use(_ text: SplitText, _ assignment: AssignmentKind?) -> Int {
+    private mutating func use(
+        _ text: SplitText,
+        _ assignment: AssignmentKind?,
+        intended: [UInt8]? = nil
+    ) -> Int {
         for index in splits.indices
-        where splits[index].text === text && splits[index].assignment == assignment {
+        where splits[index].text === text && splits[index].assignment == assignment
+            && splits[index].intended == intended
+        {
             return index
         }
-        splits.append(UsedSplit(text: text, assignment: assignment, rows: 0))
+        splits.append(
+            UsedSplit(text: text, assignment: assignment, intended: intended, rows: 0)
+        )
         return splits.count - 1
     }
 
-    /// Takes the result of the row at hand.
-    package mutating func finishRow(_ output: Span<UInt8>) {
-        finish(row: rows.count - 1, output)
+    /// Gives a row to the fallback of its endpoint: the split named `intended` could not answer.
+    package mutating func reassign(row: Int, to text: SplitText, intended: [UInt8]) {
+        let before = rows[row].split
+        splits[before].rows -= 1
+        splits[before].batchRows = max(0, splits[before].batchRows - 1)
+        let index = use(text, .fallback, intended: intended)
+        splits[index].rows += 1
+        splits[index].batchRows += 1
+        rows[row].split = index
+    }
+
+    /// Forgets splits whose rows all went to a fallback; returns where those that are left stood.
+    package mutating func dropUnused() -> [Int] {
+        let kept = splits.indices.filter { splits[$0].rows > 0 }
+        guard kept.count < splits.count else { return kept }
+        for index in rows.indices {
+            rows[index].split = kept.firstIndex(of: rows[index].split) ?? 0
+        }
+        splits = kept.map { splits[$0] }
+        return kept
     }
 
     /// Goes back to a row.

@@ -266,7 +266,7 @@ enum Stages {
             outcome.clear()
             outcome.beginRow()
             outcome.assign(text, .subject, subject: subject)
-            outcome.finishRow(result.span)
+            outcome.finish(row: outcome.rows.count - 1, result.span)
             body.clear()
             NativeSurface.appendAnswer(
                 outcome,

@@ -23,7 +23,7 @@ struct Command: Sendable {
 
     static let all: [Command] = [
         .serve, .check, .deploy, .list, .alias, .remove, .prune, .plan, .reload, .weights,
-        .rollback, .status, .predict, .assign, .logs, .new, .version,
+        .rollback, .status, .predict, .assign, .logs, .quarantine, .recycle, .new, .version,
     ]
 
     /// The options that every command has.

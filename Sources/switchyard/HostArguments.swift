@@ -1,4 +1,5 @@
 import Admin
+import Bytes
 import Platform
 import Serving
 
@@ -56,6 +57,23 @@ struct HostArguments: Sendable {
         }
         configuration.allowsForcing = !arguments.has("no-force")
         configuration.isStrict = arguments.has("strict")
+        if let rule = arguments.value("quarantine") {
+            let words = rule.split(separator: "/", omittingEmptySubsequences: false)
+            let numbers = words.compactMap { Bytes.decimal($0.utf8).flatMap { Int(exactly: $0) } }
+            guard words.count == 2, numbers.count == 2, (1...1000).contains(numbers[0]),
+                (1...86_400).contains(numbers[1])
+            else {
+                throw UsageError("'--quarantine \(rule)': wanted DEATHS/SECONDS, such as 3/60")
+            }
+            (configuration.quarantine.deaths, configuration.quarantine.seconds) =
+                (numbers[0], numbers[1])
+        }
+        if let images = try arguments.number("recycle-images", 1...1_000_000) {
+            configuration.recycleImages = images
+        }
+        if let memory = try arguments.number("recycle-memory", 64...1 << 24) {
+            configuration.recycleBytes = memory << 20
+        }
         if let settle = try arguments.number("settle", 0...600_000) {
             configuration.settleNanoseconds = UInt64(settle) * 1_000_000
         }

@@ -73,6 +73,21 @@ extension Command {
             Option("no-supervisor", "serve in this one process, which a crash ends; for debugging"),
             Option("standby", "keep a second worker loaded, for the case that one dies"),
             Option(
+                "quarantine",
+                value: "DEATHS/SECONDS",
+                "deaths of workers after which a version is not run again (default: 3/60)"
+            ),
+            Option(
+                "recycle-images",
+                value: "N",
+                "libraries no version needs, past which a new worker takes over (default: 64)"
+            ),
+            Option(
+                "recycle-memory",
+                value: "MIB",
+                "memory of a worker past which a new one takes over (default: no limit)"
+            ),
+            Option(
                 "worker-memory",
                 value: "MIB",
                 "memory that a worker may have (default: no limit)"

@@ -11,8 +11,8 @@ extension Command {
         text: """
             Prints the revision that is live and who committed it, every endpoint with the weights
             that count beside those of its file, and every version in memory: ready, unhealthy,
-            kept (for a rollback), draining (waits for its last request), failed (with the
-            reason). REQUESTS and ERRORS count since the host has started, or since the version is
+            loading, quarantined, kept (for a rollback), draining (waits for its last request),
+            failed (with the reason); and the last crashes. REQUESTS and ERRORS count since the host has started, or since the version is
             served. Exit status 1 when no host answers.
             """,
         options: adminOptions,
@@ -48,11 +48,11 @@ enum StatusText {
         text += endpoints(status["endpoints"]?.array ?? [])
         text += "\n"
         text += deployments(status["deployments"]?.array ?? [])
-        return text
+        return text + crashes(status["crashes"]?.array ?? [])
     }
 
     /// The text of a member, whatever it is.
-    private static func word(_ value: JSONValue, _ name: String) -> String {
+    static func word(_ value: JSONValue, _ name: String) -> String {
         switch value[name] {
         case .string(let text): Visible.line(text)
         case .number(let text): text
@@ -100,6 +100,19 @@ enum StatusText {
         let alias = deployment["alias"]?.string.map { " (\(Visible.line($0)))" } ?? ""
         return "\(word(deployment, "branch"))/\(word(deployment, "name")) "
             + "\(word(deployment, "version"))\(alias)"
+    }
+
+    /// The last crashes, if there were any.
+    private static func crashes(_ crashes: [JSONValue]) -> String {
+        guard !crashes.isEmpty else { return "" }
+        var rows = [["LAST CRASHES", "DEPLOYMENT", "VERSION", "IN", "CAUSE", "REPORT"]]
+        for crash in crashes {
+            rows.append(
+                ["time", "deployment", "version", "function", "cause", "report"]
+                    .map { word(crash, $0) }
+            )
+        }
+        return "\n" + TextTable.text(rows)
     }
 
     private static func deployments(_ deployments: [JSONValue]) -> String {

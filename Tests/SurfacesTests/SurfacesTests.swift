@@ -157,7 +157,7 @@ struct NativeSurfaceTests {
         for row in rows {
             outcome.beginRow()
             outcome.assign(row.text, row.assignment, subject: row.subject.map { Array($0.utf8) })
-            outcome.finishRow(Array(row.output.utf8).span)
+            outcome.finish(row: outcome.rows.count - 1, Array(row.output.utf8).span)
         }
         var body = ByteBuffer()
         var id = ByteBuffer()

@@ -15,6 +15,13 @@ package enum Processes {
             .compactMap { Int32($0) }.sorted()
     }
 
+    /// Whether a process has ended; somebody may still have to take note of it.
+    package static func hasEnded(_ process: Int32) -> Bool {
+        let text = (try? File.readStream("/proc/\(process)/stat")) ?? []
+        let state = String(decoding: text, as: UTF8.self).split(separator: ")").last ?? " Z"
+        return state.hasPrefix(" Z")
+    }
+
     /// Sends a signal to a process that a test has started, or that one of those has: SIGKILL.
     package static func end(_ process: Int32) { CurrentProcess.send(9, to: process) }
 }
@@ -89,10 +96,16 @@ package final class HostProcess {
         return child.wait(seconds: 60)
     }
 
-    /// The process id of the host's worker: the newest child; nil: there is none at the moment.
-    package func worker() -> Int32? {
-        guard let child else { return nil }
-        return Processes.children(of: child.id).last
+    /// The process id of the host's worker: the oldest child; nil: there is none at the moment.
+    package func worker() -> Int32? { workers.first }
+
+    /// The processes that the host has started, the newest last.
+    package var workers: [Int32] { child.map { Processes.children(of: $0.id) } ?? [] }
+
+    /// How many descriptors the supervisor has open.
+    package func supervisorDescriptors() -> Int {
+        guard let child else { return 0 }
+        return (try? Directory.names(in: "/proc/\(child.id)/fd").count) ?? 0
     }
 
     /// Every record of the request log, in order.

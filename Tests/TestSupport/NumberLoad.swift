@@ -109,12 +109,15 @@ package final class NumberLoad: Sendable {
     }
 
     private func check(_ answer: Answer, _ thread: Int, _ number: Int) {
-        let wanted = "{\"data\":\(thread * 10_000_000 + number).0,\"requestId\":\"\(id(thread, number))\","
+        let wanted =
+            "{\"data\":\(thread * 10_000_000 + number).0,\"requestId\":\"\(id(thread, number))\","
         let isRight = answer.status == 200 && answer.text.hasPrefix(wanted)
         tally.withLock { tally in
             tally.answered += 1
             tally.ids.append(id(thread, number))
-            if !isRight { tally.wrong.append("\(id(thread, number)): \(answer.status) \(answer.text)") }
+            if !isRight {
+                tally.wrong.append("\(id(thread, number)): \(answer.status) \(answer.text)")
+            }
         }
     }
 }
