@@ -5,25 +5,15 @@ import JSON
 import Serving
 
 extension AdminRouter {
-    /// Lists who is in quarantine, or lets some of them run again.
-    func quarantine(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
-        switch request.method {
-        case .get, .head:
-            return AdminAnswer(.ok, .array(control.quarantine.entries.map(\.json)))
-        case .delete:
-            do throws(AdminAnswer.Refusal) {
-                let deployment = try request.text("deployment")
-                let version = try request.number("version")
-                try request.requireOnly(["deployment", "version"])
-                return try commit(
-                    .readmit(deployment: deployment, version: version),
-                    request,
-                    later
-                )
-            } catch {
-                return refused("quarantine clear", request, error)
-            }
-        default: return .notAllowed("GET, HEAD, DELETE")
+    /// Lets versions that are in quarantine run again.
+    func clearQuarantine(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
+        do throws(AdminAnswer.Refusal) {
+            let deployment = try request.text("deployment")
+            let version = try request.number("version")
+            try request.requireOnly(["deployment", "version"])
+            return try commit(.readmit(deployment: deployment, version: version), request, later)
+        } catch {
+            return refused("quarantine clear", request, error)
         }
     }
 

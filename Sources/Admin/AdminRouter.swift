@@ -142,7 +142,12 @@ struct AdminRouter: Sendable {
         case ("rollback", 1):
             guard request.method == .post else { return .notAllowed("POST") }
             return rollback(request, later)
-        case ("quarantine", 1): return quarantine(request, later)
+        case ("quarantine", 1):
+            guard isReading else { return .notAllowed("GET, HEAD") }
+            return AdminAnswer(.ok, .array(control.quarantine.entries.map(\.json)))
+        case ("quarantine", 2) where parts[1] == "clear":
+            guard request.method == .post else { return .notAllowed("POST") }
+            return clearQuarantine(request, later)
         case ("crashes", 1):
             guard isReading else { return .notAllowed("GET, HEAD") }
             let crashes = control.crashes

@@ -50,6 +50,28 @@ extension OpenAPI {
           "refused": 0}}
         """#
 
+    static let quarantineExample = #"""
+        {
+         "deployment": "main/pricing_model_v2",
+         "version": 2,
+         "build": "d856cdb9ecb9fd237e04c5a57c529a42b4ab680919f7820b929c53ff15227e89",
+         "since": "2026-11-21T21:30:07.380236Z",
+         "reason": "it ended 3 workers within 60 s; the last time it was ended by signal 11 \#
+        (Segmentation fault) in predict()"}
+        """#
+
+    static let crashExample = #"""
+        {
+         "time": "2026-11-21T21:30:07.239573Z",
+         "process": 29339,
+         "cause": "was ended by signal 11 (Segmentation fault)",
+         "deployment": "main/pricing_model_v2",
+         "version": 2,
+         "function": "predict()",
+         "requestId": "f2911e465697-1-1",
+         "report": "state/crashes/2026-11-21T213007.239573Z-29339.json"}
+        """#
+
     static let statusExample = #"""
         {
          "version": "0.1.0",
@@ -67,6 +89,8 @@ extension OpenAPI {
          "connections": 0,
          "pluginImages": 2,
          "requestLog": {"failing": false, "recordsLost": 0, "waitingBytes": 0},
+         "quarantine": [],
+         "crashes": [],
          "endpoints": [
           {
            "endpointName": "greeting",

@@ -133,6 +133,7 @@ extension OpenAPI {
             "status",
             "Everything: the host, its endpoints, its versions",
             answer("The state of this moment.", schema("Status"), example: statusExample)
+                + ",\n   " + response(503, "Unavailable")
         ),
         looked(
             at: "/admin/v1/endpoints",
@@ -153,6 +154,19 @@ extension OpenAPI {
             "deployments",
             "Every version in memory, and those that could not be loaded",
             answer("The versions.", list("Deployment"), example: "[\(deploymentExample)]")
+        ),
+        looked(
+            at: "/admin/v1/quarantine",
+            "quarantine",
+            "Versions that have ended workers and are not run again",
+            answer("The versions.", list("Quarantine"), example: "[\(quarantineExample)]")
+        ),
+        looked(
+            at: "/admin/v1/crashes",
+            "crashes",
+            "The last 50 crashes of workers, the newest first",
+            answer("The crashes.", list("Crash"), example: "[\(crashExample)]") + ",\n   "
+                + response(503, "Unavailable")
         ),
         looked(
             at: "/admin/v1/revisions",
@@ -238,6 +252,42 @@ extension OpenAPI {
                         example: #"{"configRevision": 2}"#
                     ),
                     [committed, response(422, "CommitFailed")]
+                )
+            ]
+        ),
+        changed(
+            at: "/admin/v1/quarantine/clear",
+            [
+                operation(
+                    "post",
+                    "clearQuarantine",
+                    tag: "change",
+                    "Let versions run again: all, those of a deployment, or one",
+                    body: body(
+                        schema("ClearRequest"),
+                        isRequired: false,
+                        example: #"{"deployment": "main/pricing_model_v2", "version": 2}"#
+                    ),
+                    [committed, response(422, "CommitFailed")]
+                )
+            ]
+        ),
+        changed(
+            at: "/admin/v1/recycle",
+            [
+                operation(
+                    "post",
+                    "recycle",
+                    tag: "change",
+                    "Let another worker take over, once it is ready",
+                    body: "",
+                    [
+                        answer(
+                            "It is being started; status shows its process once it serves.",
+                            schema("Recycling"),
+                            example: #"{"recycling": true}"#
+                        )
+                    ]
                 )
             ]
         ),

@@ -26,7 +26,7 @@ extension OpenAPI {
                 "route_not_found", "endpoint_not_found", "deployment_not_found",
                 "version_not_found", "alias_not_found", "revision_not_found",
                 "method_not_allowed", "store_unchanged", "commit_failed", "not_ready",
-                "draining"]},
+                "draining", "no_supervisor"]},
               "errors": {"type": "array", "items": {"type": "string"},
                "description": "All that is wrong, for commit_failed."}
             """#
@@ -41,7 +41,7 @@ extension OpenAPI {
               "reasons": {"type": "array", "items": {"type": "string"}}
             """#
         ),
-        statusSchemas, endpointSchemas, deploymentSchemas, revisionSchemas,
+        statusSchemas, workerSchemas, endpointSchemas, deploymentSchemas, revisionSchemas,
         object(
             "Plan",
             required: ["changes", "errors", "warnings"],
@@ -90,6 +90,9 @@ extension OpenAPI {
          "RollbackRequest": {"type": "object", "additionalProperties": false, "properties": {
           "configRevision": {"type": "integer", "minimum": 0,
            "description": "Missing: the revision before the one that is live."}}},
+         "ClearRequest": {"type": "object", "additionalProperties": false, "properties": {
+          "deployment": {"type": "string", "description": "BRANCH/NAME; missing: all."},
+          "version": {"type": "integer", "minimum": 0}}},
          "WeightsRequest": {"type": "object", "additionalProperties": false,
           "required": ["weights"], "properties": {
           "weights": {"$ref": "#/components/schemas/Weights"}}},
@@ -108,7 +111,7 @@ extension OpenAPI {
         required: [
             "version", "processId", "startedAt", "uptimeSeconds", "ready", "reasons",
             "configRevision", "committedAt", "committedBy", "listeners", "loops", "connections",
-            "pluginImages", "requestLog", "endpoints", "deployments",
+            "pluginImages", "requestLog", "quarantine", "crashes", "endpoints", "deployments",
         ],
         #"""
           "version": {"type": "string", "description": "The host's own version."},
@@ -132,10 +135,43 @@ extension OpenAPI {
             "failing": {"type": "boolean"},
             "recordsLost": {"type": "integer"},
             "waitingBytes": {"type": "integer"}}},
+          "quarantine": {"type": "array",
+           "items": {"$ref": "#/components/schemas/Quarantine"}},
+          "crashes": {"type": "array", "items": {"$ref": "#/components/schemas/Crash"},
+           "description": "The last five."},
           "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}},
           "deployments": {"type": "array", "items": {"$ref": "#/components/schemas/Deployment"}}
         """#
     )
+
+    private static let workerSchemas = [
+        object(
+            "Quarantine",
+            required: ["deployment", "version", "build", "since", "reason"],
+            #"""
+              "deployment": {"type": "string", "description": "BRANCH/NAME"},
+              "version": {"type": "integer"},
+              "build": {"type": "string", "description": "SHA-256 of the plugin's file."},
+              "since": {"type": "string", "format": "date-time"},
+              "reason": {"type": "string"}
+            """#
+        ),
+        object(
+            "Crash",
+            required: ["time", "process", "cause", "report"],
+            #"""
+              "time": {"type": "string", "format": "date-time"},
+              "process": {"type": "integer"},
+              "cause": {"type": "string"},
+              "deployment": {"type": "string", "description": "BRANCH/NAME, if it is known."},
+              "version": {"type": "integer"},
+              "function": {"type": "string", "description": "Of the contract."},
+              "requestId": {"type": "string", "description": "The request that was guilty."},
+              "report": {"type": "string", "description": "The file that says all of it."}
+            """#
+        ),
+        object("Recycling", required: ["recycling"], #"  "recycling": {"type": "boolean"}"#),
+    ].joined(separator: ",\n")
 
     private static let endpointSchemas = [
         object(
@@ -149,6 +185,8 @@ extension OpenAPI {
               "experimentId": {"type": "string", "description": "Missing: a coin for each row."},
               "subjectKey": {"type": ["string", "integer"],
                "description": "A member's name, or the place of an argument."},
+              "fallback": {"type": "string",
+               "description": "The split that answers when the chosen one cannot."},
               "liveWeights": {"$ref": "#/components/schemas/LiveWeights"},
               "splits": {"type": "array", "items": {"$ref": "#/components/schemas/Split"}}
             """#
@@ -190,7 +228,7 @@ extension OpenAPI {
           "name": {"type": "string"},
           "version": {"type": "integer"},
           "state": {"type": "string",
-           "enum": ["ready", "unhealthy", "kept", "draining", "failed"],
+           "enum": ["ready", "unhealthy", "loading", "quarantined", "kept", "draining", "failed"],
            "description": "kept: for a rollback; draining: waits for its last request; failed: \#
         could not be loaded when that was last tried, and has a reason and nothing below it."},
           "reason": {"type": "string"},

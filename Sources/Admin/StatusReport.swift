@@ -115,6 +115,7 @@ struct StatusReport {
                 .init("experimentId", .string(experiment.id)), .init("subjectKey", key),
             ]
         }
+        if let fallback = endpoint.fallback { members.append(.init("fallback", .string(fallback))) }
         let weights = live.committed.configuration.liveWeights
         if let weights = weights.first(where: { $0.endpoint == endpoint.name }) {
             members.append(.init("liveWeights", weights.json))

@@ -19,9 +19,9 @@
 // time in which the disk does not.
 //
 // Layout, version 3: a page of header (magic, layout version, capacity, then head with the position
-// that stands at the front and the end of what is staged, tail, the note and the count of lost records, each on a cache line of
-// its own), then `capacity` bytes of records: length 4, check 4, key 8, payload, padding to 8. A
-// length of 0xffffffff sends the reader back to the front.
+// that stands at the front and the end of what is staged, tail, the note and the count of lost
+// records, each on a cache line of its own), then `capacity` bytes of records: length 4, check 4,
+// key 8, payload, padding to 8. A length of 0xffffffff sends the reader back to the front.
 
 import Glibc
 import Synchronization

@@ -27,7 +27,7 @@ package struct Thread: ~Copyable {
                 guard let argument = unsafe argument else { return nil }
                 let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 unsafe clinux_name_thread(start.name)
-                // Where faults are caught, a thread that has used up its stack can still be told of.
+                // Where faults are caught, one that has used up its stack can still be told of.
                 let signalStack = unsafe clinux_open_signal_stack()
                 start.body()
                 WorkerBoard.giveThreadNote()

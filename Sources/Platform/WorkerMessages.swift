@@ -1,5 +1,5 @@
-// What supervisor and worker tell each other. Both are the same program, so the numbers only have to
-// be different ones.
+// What supervisor and worker tell each other. Both are the same program, so the numbers only have
+// to be different ones.
 
 /// What a supervisor tells a worker.
 package enum SupervisorWord: UInt32, Sendable {

@@ -185,8 +185,8 @@ package final class Committer {
         return try? serve(stored, degraded: nil)
     }
 
-    /// The current revision once more, for a worker that has waited, or after somebody has come into
-    /// quarantine or out of it; nil: what it has is what is live.
+    /// The current revision once more, for a worker that has waited, or after somebody has come
+    /// into quarantine or out of it; nil: what it has is what is live.
     package func follow(isForced: Bool) throws -> Committed? {
         guard let stored = try storedRevision(isStrict: false),
             isForced || stored.number != current?.revision.number

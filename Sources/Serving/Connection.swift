@@ -21,28 +21,28 @@ final class Connection: LoopClient {
     }
 
     let slot: Slot
-    private let socket: FileDescriptor
+    let socket: FileDescriptor
     /// Its loop, which forgets it when it closes: so the two do not keep each other for ever.
-    private let owner: ServingLoop
-    private var token: LoopToken?
+    let owner: ServingLoop
+    var token: LoopToken?
     private var interest: Interest = .readable
-    private var phase = Phase.serving
-    private var input: InputQueue
-    private var output: OutputQueue
+    var phase = Phase.serving
+    var input: InputQueue
+    var output: OutputQueue
     private var request = PendingRequest()
-    private var closesAfterOutput = false
+    var closesAfterOutput = false
     private var lingeredBytes = 0
-    private var requestStartedAt: UInt64 = 0
+    var requestStartedAt: UInt64 = 0
     /// When the request at hand was begun, if it has had to wait; 0: it is begun now.
     private var beganAt: UInt64 = 0
     private var countedChunked = 0
     /// The request at the front of the input, while pools work on it, and its length.
-    private var pending: Waiting?
+    var pending: Waiting?
     /// Until when the request at the front of the input waits for a model to be loaded, on the
     /// monotonic clock; 0: it does not.
-    private var parkedUntil: UInt64 = 0
+    var parkedUntil: UInt64 = 0
     /// Since when nothing is received for want of memory; 0: that is not so.
-    private var pausedAt: UInt64 = 0
+    var pausedAt: UInt64 = 0
 
     /// How long a request waits for memory before it is refused, and how often it looks.
     private static let roomWaitNanoseconds: UInt64 = 2_000_000_000
@@ -72,40 +72,8 @@ final class Connection: LoopClient {
         token = try owner.eventLoop.register(self.socket, .readable, for: self)
     }
 
-    /// Brings slot and kernel together after a predecessor that left no word. False: hopeless.
-    ///
-    /// The kernel's counters tell what the predecessor did between its last system call and the
-    /// store that should have noted it (research/takeover.md, section 4). Never asked for a fresh
-    /// connection: it agrees with its fresh slot, and whatever a counter said wrongly would be read
-    /// from what the slot's last owner left.
-    private func reconcile() -> Bool {
-        var word = slot.word
-        if slot.flags.contains(.spilled) { return false }
-        if slot.flags.contains(.isLocal) {
-            // Nobody counts its bytes, but outside of a call the slot says what was done.
-            if slot.flags.contains(.isInCall) || slot.word.output > 0 { return false }
-        } else if let counters = Socket.counters(of: socket) {
-            let missed = Int(UInt16(truncatingIfNeeded: counters.consumed) &- word.received)
-            guard missed <= SlotRegion.inputCapacity - word.end else { return false }
-            word.end += missed
-            word.received &+= UInt16(truncatingIfNeeded: missed)
-            guard output.resume(written: UInt32(truncatingIfNeeded: counters.written)) else {
-                return false
-            }
-            word.output = slot.word.output
-        } else if word != CommitWord() {
-            return false
-        }
-        // A request that was being executed is executed again: its answer does not exist.
-        slot.word = word
-        closesAfterOutput = slot.flags.contains(.closeAfterOutput)
-        // How long the head has taken already nobody knows; its time begins again.
-        requestStartedAt = input.isEmpty ? 0 : max(owner.eventLoop.now, 1)
-        return true
-    }
-
     /// What the front of the input waits for.
-    private struct Waiting {
+    struct Waiting {
         let answer: PendingAnswer
         /// Bytes of the request.
         let length: Int
@@ -231,7 +199,7 @@ final class Connection: LoopClient {
     // MARK: Requests
 
     /// Answers every complete request that is here, sends, and waits for what is missing.
-    private func advance() {
+    func advance() {
         var isBehindSpill = true
         while isBehindSpill {
             answerAll()
@@ -299,9 +267,7 @@ final class Connection: LoopClient {
             number: RequestNumber(slot),
             connection: connection,
             startedAt: beganAt > 0 ? beganAt : owner.eventLoop.now,
-            verdict: slot.verdict,
-            faults: slot.faults,
-            isRerun: slot.isRerun && slot.verdict == .innocent
+            isMarked: slot.isMarked
         )
         let waiting = input.withBytes { text in
             if let contents = request.chunkedContents {
@@ -325,13 +291,6 @@ final class Connection: LoopClient {
                 turn: owner.eventLoop.turns
             )
         }
-    }
-
-    /// Looks again at a request that waits for a model to be loaded.
-    func unpark() {
-        guard phase == .serving, parkedUntil > 0 else { return }
-        parkedUntil = 0
-        advance()
     }
 
     /// Commits the answer that the loop has written.
@@ -389,7 +348,7 @@ final class Connection: LoopClient {
     }
 
     /// Tells the host how much of a body in chunks lies on the heap without its framing.
-    private func countChunked(_ bytes: Int) {
+    func countChunked(_ bytes: Int) {
         guard bytes != countedChunked else { return }
         owner.state.countSpilled(bytes - countedChunked)
         countedChunked = bytes
@@ -508,21 +467,6 @@ final class Connection: LoopClient {
         }
     }
 
-    /// Lets go of the connection, for another worker to go on with, if nothing of it lies in this
-    /// one's memory and nothing runs for it; whether that is so.
-    @discardableResult
-    func handOver() -> Bool {
-        guard phase == .serving, pending == nil, pausedAt == 0,
-            !slot.flags.contains(.spilled), let token
-        else { return false }
-        phase = .closed
-        owner.eventLoop.unregister(socket, token)
-        self.token = nil
-        countChunked(0)
-        owner.release(self)
-        return true
-    }
-
     /// Ends the connection now.
     func close() {
         guard phase != .closed else { return }
@@ -537,13 +481,5 @@ final class Connection: LoopClient {
         Socket.shutDown(socket)
         owner.state.region.leave(slot)
         owner.forget(self)
-    }
-
-    /// Lets go of the socket without closing the connection. Only for `ServingLoop.abandon`.
-    func abandonSocket() -> CInt {
-        if let token { owner.eventLoop.unregister(socket, token) }
-        token = nil
-        phase = .closed
-        return Socket.duplicateNumber(socket)
     }
 }

@@ -63,10 +63,15 @@ package struct Death: Sendable {
 }
 
 /// What is said to a request whose call has ended a worker, instead of asking the model again.
-struct CallVerdict {
+final class CallVerdict {
     /// `branch/name/version` of the model; nil: whichever is asked first.
     let model: String?
     let failure: Failure
+
+    init(model: String?, failure: Failure) {
+        self.model = model
+        self.failure = failure
+    }
 
     /// Throws the verdict if it is about this model.
     func refuse(_ asked: ServedModel) throws(Failure) {
@@ -93,17 +98,27 @@ extension ServingLoop {
         )
     }
 
-    /// What was decided of a request that was executed when a worker died.
-    func verdict(of exchange: Exchange) -> CallVerdict? {
-        if exchange.verdict == .innocent { return nil }
+    /// Takes note of what was decided of a request that was executed when a worker died.
+    func takeMark(of exchange: Exchange) {
+        let slot = state.region.slot(exchange.number.slot)
+        let verdict = slot.verdict
+        predictor.facts.isRerun = verdict == .innocent
+        if verdict == .innocent { return }
+        predictor.verdict = self.verdict(verdict, of: exchange, isFirst: slot.faults < 2)
+    }
+
+    private func verdict(
+        _ verdict: SlotVerdict,
+        of exchange: Exchange,
+        isFirst: Bool
+    ) -> CallVerdict {
         let death = state.death
         let key = exchange.number.key
         let isOurs = death?.note?.requests.contains { $0.key == key } ?? false
-        // A second one has ended a worker, the fallback's: nothing more is tried.
-        let isFirst = exchange.faults < 2
         let model = isOurs ? death?.model.map { "\($0.deployment)/\($0.version)" } : nil
         let name = model.map { "the model \($0)" } ?? "a model"
-        switch exchange.verdict {
+        // After a second one, the fallback's, nothing more is tried.
+        switch verdict {
         case .hung:
             let time = (death?.model?.hangNanoseconds ?? 0) / 1_000_000
             let failure = Failure(

@@ -6,16 +6,14 @@ package import Platform
 
 /// The folders of a host, and what keeps them its own.
 package enum HostFolders {
-    /// Makes the folders of state and logs, and locks the first; nobody else serves from it as long
+    /// Makes the folder of the state and locks it; nobody else serves from it as long
     /// as the descriptor is open, in whatever process.
     package static func claim(
         _ configuration: ServerConfiguration
     ) throws(StartFailure) -> FileDescriptor {
         try make(configuration.state, option: "state")
         do {
-            let lock = try lock(configuration.state)
-            try make(configuration.logs, option: "logs")
-            return lock
+            return try lock(configuration.state)
         } catch let failure as StartFailure {
             throw failure
         } catch {
@@ -23,7 +21,7 @@ package enum HostFolders {
         }
     }
 
-    private static func make(_ path: String, option: String) throws(StartFailure) {
+    static func make(_ path: String, option: String) throws(StartFailure) {
         do {
             try Directory.createAll(path, mode: option == "state" ? 0o700 : 0o755)
         } catch {

@@ -40,8 +40,8 @@ package final class HostState: Sendable {
     package func setDeath(_ death: Death) { predecessor.withLock { $0 = death } }
 
     private let guiltyRequest = Guarded<(key: UInt64, CrashReports.Request)?>(nil)
-    /// What is known of the request with a key that was found guilty: it is waited for a while, until
-    /// it is answered.
+    /// What is known of the request with a key that was found guilty: it is waited for a while,
+    /// until it is answered.
     func awaitGuilty(_ key: UInt64) -> CrashReports.Request? {
         for _ in 0..<150 {
             let found = guiltyRequest.withLock { $0?.key == key ? $0?.1 : nil }

@@ -71,7 +71,7 @@ final class LoopGroup {
             count: configuration.loops,
             bytes: configuration.ringBytes
         )
-        try startWriter(files, pending: replayed.pending)
+        try startWriter(files, pending: replayed.pending, living)
         for index in 0..<configuration.loops {
             try startLoop(index, snapshot, channel: channels.isEmpty ? nil : channels[index])
         }
@@ -81,7 +81,8 @@ final class LoopGroup {
 
     private func startWriter(
         _ files: sending RequestLogFiles,
-        pending: [LogRing]
+        pending: [LogRing],
+        _ living: Int32
     ) throws(SystemError) {
         let (writer, rings, state) = (self.writer, self.rings, self.state)
         let box = Guarded<RequestLogFiles?>(files)
@@ -92,7 +93,8 @@ final class LoopGroup {
                 files = nil
                 return taken
             }
-            if let files { writer.run(files, pending: pending, rings: rings, state: state) }
+            guard let files else { return }
+            writer.run(files, pending: pending, living: living, rings: rings, state: state)
         }
     }
 

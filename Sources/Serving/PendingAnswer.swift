@@ -62,7 +62,7 @@ final class PendingAnswer {
             let part = predictor.parts[index]
             let job = PoolJob(
                 number: exchange.number,
-                isSuspect: exchange.isRerun,
+                isSuspect: exchange.isMarked,
                 goesOn: predictor.mayFallBack,
                 home: home,
                 ticket: ticket,

@@ -23,7 +23,8 @@ extension Predictor {
         outcome.reassign(row: row, to: fallback.text, intended: split.name)
         if outcome.splits.count > usedSplits.count { usedSplits.append(fallback) }
         hasFallenBack = true
-        try answer(row, by: fallback, content)
+        let arguments = call.arguments
+        try answer(row, by: fallback, arguments.span.extracting(call.rows[row].arguments), content)
     }
 
     /// Whether a failure is one of the split, and there is time left for another one.

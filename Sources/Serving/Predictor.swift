@@ -26,7 +26,7 @@ final class Predictor {
     private var coin: CoinGenerator?
     var coinSeed: UInt64 = 0
     /// Which request is at hand.
-    var number: RequestNumber?
+    var number = RequestNumber()
     /// What its thread says of itself while a model is asked.
     var note: ThreadNote?
     /// Whether the request needs a model that is being loaded.
@@ -82,7 +82,6 @@ final class Predictor {
         if !parts.isEmpty { parts = [] }
         facts = RequestFacts()
         coin = nil
-        number = nil
         verdict = nil
         waitsForModel = false
         hasFallenBack = false
@@ -171,7 +170,7 @@ final class Predictor {
         }
         let index = outcome.rows.count - 1
         do throws(Failure) {
-            try answer(index, by: split, content)
+            try answer(index, by: split, arguments.span.extracting(row.arguments), content)
         } catch {
             try fallBack(index, error, content)
         }
@@ -181,18 +180,18 @@ final class Predictor {
     func answer(
         _ row: Int,
         by split: PreparedSplit,
+        _ arguments: Span<Int>,
         _ content: Span<UInt8>
     ) throws(Failure) {
         switch split.backend {
         case .value(let value):
             outcome.finish(row: row, value.span)
         case .model(let model):
-            let arguments = call.arguments
-            try bind(model, arguments.span.extracting(call.rows[row].arguments), content)
+            try bind(model, arguments, content)
             if let verdict { try verdict.refuse(model) }
-            guard let instance = model.version.instance else { throw absent(model.version) }
+            guard !model.isAbsent else { throw absent(model.version) }
             guard model.runsOnLoop(rows: call.rows.count) else { return postpone(row, to: model) }
-            try ask(model, instance, content)
+            try ask(model, content)
             frame.withResult { outcome.finish(row: row, $0) }
         }
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
@@ -335,23 +334,22 @@ final class Predictor {
     /// Asks a model on this thread; its result is in the frame afterwards.
     private func ask(
         _ model: ServedModel,
-        _ instance: ModelInstance,
         _ content: Span<UInt8>
     ) throws(Failure) {
         let values = self.values
         let start = MonotonicClock.now()
-        if let note, let number {
+        if let note {
             note.setRequest(slot: number.slot, key: number.key)
             note.begin(.predicting, of: model.boardEntry, at: start)
         }
         let end = requestID.withSpan { requestID in
-            instance.predict(
+            model.version.instance?.predict(
                 values.span,
                 in: content,
                 requestID: requestID,
                 deadline: deadline(of: model),
                 frame: frame
-            )
+            ) ?? .failed(.internalError, "there is no model")
         }
         note?.end()
         moment = MonotonicClock.now()

@@ -234,6 +234,7 @@ package final class RequestLogWriter: Sendable {
     package func run(
         _ files: consuming sending RequestLogFiles,
         pending: [LogRing],
+        living: Int32 = 0,
         rings: [LogRing],
         state: HostState
     ) {
@@ -245,7 +246,8 @@ package final class RequestLogWriter: Sendable {
                 nanoseconds: isIdle ? Self.idleNanoseconds : Self.busyNanoseconds
             ) { $0 }
             let failure =
-                empty(&pending, into: files) ?? empty(rings, into: files, untilEmpty: stopping)
+                empty(&pending, of: living, into: files)
+                ?? empty(rings, into: files, untilEmpty: stopping)
             if let failure, !failedBefore {
                 log.write(
                     .error,
@@ -269,12 +271,16 @@ package final class RequestLogWriter: Sendable {
 
     /// Empties the rings of an earlier process and removes them; returns why that was not possible.
     /// Those of one that still writes to them stay until it has ended.
-    private func empty(_ pending: inout [LogRing], into files: RequestLogFiles) -> SystemError? {
+    private func empty(
+        _ pending: inout [LogRing],
+        of living: Int32,
+        into files: RequestLogFiles
+    ) -> SystemError? {
         var left: [LogRing] = []
         defer { pending = left }
         for (index, ring) in pending.enumerated() {
             // Asked first: what it writes after this is looked at the next time.
-            let isInUse = LogRings.isInUse(ring)
+            let isInUse = LogRings.isInUse(ring, by: living)
             do {
                 if isInUse {
                     while ring.hasRecords { _ = try files.drain(ring) }
@@ -358,7 +364,7 @@ package enum LogRings {
         let closed = rings.filter { $0.openBatch == nil }
         var replayed = Replayed()
         for ring in open + closed {
-            if !replayed.pending.isEmpty || process(of: ring) == living {
+            if !replayed.pending.isEmpty || isInUse(ring, by: living) {
                 replayed.pending.append(ring)
                 continue
             }
@@ -392,10 +398,9 @@ package enum LogRings {
         return name.split(separator: "-").dropFirst().first.flatMap { Int32($0) }
     }
 
-    /// Whether the process whose ring it is runs, and is not this one.
-    static func isInUse(_ ring: LogRing) -> Bool {
-        guard let process = process(of: ring), process != CurrentProcess.id else { return false }
-        return CurrentProcess.isRunning(process)
+    /// Whether a ring is of this process, and that runs; 0 stands for none.
+    static func isInUse(_ ring: LogRing, by process: Int32) -> Bool {
+        process > 0 && self.process(of: ring) == process && CurrentProcess.isRunning(process)
     }
 
     /// Moves one ring's records to the log and removes it, or sets it aside when it is damaged.

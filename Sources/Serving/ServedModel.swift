@@ -33,6 +33,8 @@ package final class ServedModel: Sendable {
     /// Where the process tells of its models, and the model's entry there; 0: it has none.
     let board: WorkerBoard?
     var boardEntry: UInt32 { version.boardEntry }
+    /// Whether there is no model: its version says why.
+    let isAbsent: Bool
     private let place: Atomic<UInt8>
     /// When a call was slow last, on the monotonic clock.
     private let lastSlow = Atomic<UInt64>(0)
@@ -74,6 +76,7 @@ package final class ServedModel: Sendable {
         log: EventLog = EventLog { _ in }
     ) {
         self.version = version
+        isAbsent = version.instance == nil
         self.staysInline = staysInline
         self.board = board
         self.log = log

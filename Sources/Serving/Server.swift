@@ -82,19 +82,8 @@ package final class Server {
             )
             if let link { _ = quarantine.count(link.takeNewDeaths()) }
             let committer = Guarded(try Self.committer(state, quarantine, log))
-            // As in a reload: threads that a model starts in create() run as it does then.
-            let role = link?.role
-            let started = committer.aside { committer in
-                Result {
-                    switch role {
-                    case nil, .first:
-                        try committer.start(isStrict: configuration.isStrict)
-                    case .standby: try committer.resume()
-                    case .takeover: try committer.outline() ?? committer.resume()
-                    }
-                }
-            }
-            let committed = try started.get()
+            let committed = try Self.begin(committer, link?.role, configuration)
+            try HostFolders.make(configuration.logs, option: "logs")
             board = StatusBoard(committed)
             report = committed.report
             acceptorMailbox = try Mailbox()
@@ -233,6 +222,25 @@ package final class Server {
     package func takeReport() -> [String] {
         defer { report = [] }
         return report
+    }
+
+    /// What the host begins with.
+    private static func begin(
+        _ committer: Guarded<Committer>,
+        _ role: WorkerRole?,
+        _ configuration: ServerConfiguration
+    ) throws -> Committed {
+        // As in a reload: threads that a model starts in create() run as it does then.
+        let begun = committer.aside { committer in
+            Result {
+                switch role {
+                case nil, .first: try committer.start(isStrict: configuration.isStrict)
+                case .standby: try committer.resume()
+                case .takeover: try committer.outline() ?? committer.resume()
+                }
+            }
+        }
+        return try begun.get()
     }
 
     private static func committer(

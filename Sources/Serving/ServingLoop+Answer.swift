@@ -14,12 +14,8 @@ struct Exchange {
     let connection: ConnectionField
     /// When the loop came to it, in monotonic nanoseconds.
     let startedAt: UInt64
-    /// What was decided of it when a worker died in its call.
-    var verdict = SlotVerdict.innocent
-    /// How many workers have died of a fault while it was executed.
-    var faults: UInt32 = 0
-    /// Whether a worker died while it was executed before.
-    var isRerun = false
+    /// Whether a worker died while it was executed before; its slot says what was decided.
+    var isMarked = false
 }
 
 /// Which request of which connection, in which slot.
@@ -30,6 +26,9 @@ struct RequestNumber {
     let sequence: UInt64
     /// What tells it from others in slots, notes and rings.
     var key: UInt64 { connection << 24 | sequence & 0xff_ffff }
+
+    /// No request.
+    init() { (slot, connection, sequence) = (0, 0, 0) }
 
     /// The request that is at hand in a slot, or was last.
     init(_ slot: Slot) {
@@ -62,8 +61,7 @@ extension ServingLoop {
         content: Span<UInt8>
     ) -> Answering {
         beginRequest(exchange.head, text, exchange.number)
-        predictor.verdict = verdict(of: exchange)
-        predictor.facts.isRerun = exchange.isRerun
+        if exchange.isMarked { takeMark(of: exchange) }
         guard exchange.head.pathHasEscapes else {
             return answer(exchange, text, exchange.head.path, text, content)
         }
@@ -141,8 +139,8 @@ extension ServingLoop {
 
     /// Writes the answer of a prediction, and leaves its records.
     func conclude(_ exchange: Exchange, _ failure: Failure?, _ content: Span<UInt8>) {
-        if exchange.verdict != .innocent { noteGuilty(exchange, content) }
-        predictor.settleFallbacks()
+        if exchange.isMarked, predictor.verdict != nil { noteGuilty(exchange, content) }
+        if predictor.hasFallenBack { predictor.settleFallbacks() }
         if let failure { fail(failure, exchange) } else { succeed(exchange, content) }
         leaveRecords(key: exchange.number.key, startedAt: exchange.startedAt, content: content)
     }

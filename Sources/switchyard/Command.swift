@@ -79,7 +79,7 @@ struct Command: Sendable {
             "usage: switchyard COMMAND [OPTIONS]", "", "commands:",
         ]
         for command in all {
-            let pad = String(repeating: " ", count: 10 - command.name.utf8.count)
+            let pad = String(repeating: " ", count: 12 - command.name.utf8.count)
             lines.append("  \(command.name)\(pad)\(command.summary)")
         }
         lines += [

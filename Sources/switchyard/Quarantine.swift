@@ -36,7 +36,7 @@ extension Command {
             }
             let body = try clearing(arguments)
             return try show(
-                HostClient(admin: arguments).call("DELETE", "/admin/v1/quarantine", body: body),
+                HostClient(admin: arguments).call("POST", "/admin/v1/quarantine/clear", body: body),
                 arguments
             ) { "revision \(StatusText.word($0, "configRevision")) is served with them again\n" }
         }

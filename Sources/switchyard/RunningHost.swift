@@ -42,8 +42,10 @@ final class RunningHost {
     /// Ends it; whether everything was done in time. See `Server.shutDown`.
     func end(_ way: Server.Ending = .asked, isForced: () -> Bool) -> Bool {
         watch?.stop()
+        // Admins go to the next worker at once; at the host's end they may look on.
+        if way == .handedOver { admin.stop() }
         let isComplete = server.shutDown(way, isForced: isForced)
-        admin.stop()
+        if way != .handedOver { admin.stop() }
         return isComplete
     }
 

@@ -12,8 +12,8 @@ extension Command {
             Prints the revision that is live and who committed it, every endpoint with the weights
             that count beside those of its file, and every version in memory: ready, unhealthy,
             loading, quarantined, kept (for a rollback), draining (waits for its last request),
-            failed (with the reason); and the last crashes. REQUESTS and ERRORS count since the host has started, or since the version is
-            served. Exit status 1 when no host answers.
+            failed (with the reason); and the last crashes. REQUESTS and ERRORS count since the
+            worker has started, or since the version is served. Exit status 1 when no host answers.
             """,
         options: adminOptions,
         run: { arguments in

@@ -27,7 +27,7 @@ struct DescriptionTests {
         _ = try host.v1("PUT", "endpoints/coin/weights", #"{"weights": {"a": 2}}"#)
         let parts = ["endpoint": ["coin"], "revision": ["2"]]
         let paths = caller.description.paths
-        #expect(paths.count == 16)
+        #expect(paths.count == 20)
         for path in paths {
             let isLookedAt = path.value["get"] != nil
             let names = path.value["parameters"]?.array ?? []

@@ -143,7 +143,15 @@ struct EndpointFileTests {
             "schemaVersion: 1\nbackends: {a: {value: 1, weight: 0.\(String(repeating: "3", count: 50))}}\n",
             "with at most 40 characters"
         ),
-        ("schemaVersion: 1\nbackends: {a: {value: 1}}\nfallback: a\n", "'fallback' is reserved"),
+        ("schemaVersion: 1\nbackends: {a: {value: 1}}\nmirrors: {}\n", "'mirrors' is reserved"),
+        (
+            "schemaVersion: 1\nbackends: {alpha: {value: 1}}\nfallback: alpah\n",
+            "did you mean 'alpha'? its splits are: alpha"
+        ),
+        (
+            "schemaVersion: 1\nbackends: {a: {value: 1}}\nfallback: [a]\n",
+            "'fallback' is a list; wanted the name of a split"
+        ),
         ("schemaVersion: 1\nbackends: {a: {value: 1}}\nexperimentConfig: {}\n", "no 'subjectKey'"),
         (
             "schemaVersion: 1\nbackends: {a: {value: 1}}\nexperimentConfig: {subjectKey: 1.5}\n",

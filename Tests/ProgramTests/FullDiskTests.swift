@@ -29,10 +29,11 @@ struct FullDiskTests {
         )
     }
 
-    /// A host with a small ring and few slots, which lie in files of their own.
+    /// A host with a small ring and few slots, which lie in files of their own; alone, since what a
+    /// supervisor shares with its workers is such a file too.
     private let serve = [
         "serve", "--listen", "127.0.0.1:0", "--settle", "0", "--ring", "1", "--loops", "1",
-        "--limit", "connections=8",
+        "--limit", "connections=8", "--no-supervisor",
     ]
 
     /// Every path below the folder.
@@ -77,7 +78,7 @@ struct FullDiskTests {
     }
 
     @Test func `a host whose state has no room does not start and says why`() throws {
-        let child = try start(["serve", "--listen", "127.0.0.1:0"], kibibytes: 512)
+        let child = try start(serve, kibibytes: 700)
         #expect(child.wait(seconds: 60) == .exited(1))
         #expect(child.standardError.contains("state/rings"), "\(child.standardError)")
         #expect(child.standardError.contains("File too large"))

@@ -37,7 +37,7 @@ struct GuideTests {
     /// The text without what is another one each time.
     private func lasting(_ text: String) -> String {
         text.replacing(#/\d{4}-\d\d-\d\dT[0-9:.]+Z/#, with: "TIME")
-            .replacing(#/[0-9a-f]{13}-\d+/#, with: "ID")
+            .replacing(#/[0-9a-f]{12}-\d+-\d+/#, with: "ID")
             .replacing(#/[0-9a-f]{64}/#, with: "HASH")
             .replacing(#/sha256 [0-9a-f]{12}/#, with: "sha256 HASH")
             .replacing(#/127\.0\.0\.1:\d+/#, with: "ADDRESS")

@@ -38,12 +38,12 @@ __attribute__((noinline)) static int use_up_the_stack(volatile char *before) {
     return some[0] + use_up_the_stack(some) + some[4095];
 }
 
+// Writes behind a block, into what the C library keeps before the next one, which it then notices.
 static void spoil_the_heap(void) {
-    for (int i = 0; i < 64; i++) {
-        char *volatile block = malloc(24);
-        memset(block, 0x5a, 400);
-        free(block);
-    }
+    char *volatile block = malloc(24), *volatile next = malloc(24);
+    memset(block, 0x5a, (size_t)(next - block));
+    free(next);
+    free(block);
     abort();
 }
 

@@ -1,0 +1,134 @@
+// Workers: started, told to serve, replaced by plan.
+
+import Platform
+
+extension Supervisor {
+    // MARK: Workers
+
+    func startWorker(_ role: WorkerRole) {
+        workerCount += 1
+        do {
+            let worker = try Worker.start(
+                number: workerCount,
+                role: role,
+                house,
+                deaths: deaths
+            )
+            let token = Self.token(.control, worker.number)
+            try worker.withLine { line throws(SystemError) in
+                try epoll.add(line, .readable, token: token)
+            }
+            try epoll.add(
+                worker.process.descriptor,
+                .readable,
+                token: Self.token(.process, worker.number)
+            )
+            try epoll.add(
+                worker.lifelinesEnded.counter.descriptor,
+                .readable,
+                token: Self.token(.lifelines, worker.number)
+            )
+            next = worker
+            if role == .takeover { activate(worker) }
+        } catch {
+            tell(.cannotStart(error))
+            failures += 1
+            backOff()
+        }
+    }
+
+    /// Lets a worker serve, with every connection that there is.
+    func activate(_ worker: Worker) {
+        active = worker
+        next = nil
+        worker.hasGone = true
+        worker.tell(.go, number: old.map { UInt64($0.process.id) } ?? 0)
+        sendAll(to: worker)
+        if isEnding { worker.tell(.drain) }
+    }
+
+    func receive(_ worker: Worker) {
+        while let message = worker.hear() {
+            message.drop()
+            switch WorkerWord(rawValue: message.kind) {
+            case .ready: ready(worker)
+            case .serving: serving(worker)
+            case .stopAccepting:
+                stopListening()
+                worker.tell(.acceptingEnded)
+            case .committed: if let next, next.role == .standby { next.tell(.follow) }
+            case .recycle: recycle()
+            case .released: sweep()
+            case .logReleased: logReleased(by: worker)
+            case .reported:
+                let count = min(Int(clamping: message.number), deaths.count)
+                deaths.removeFirst(count)
+                boards.removeFirst(count)
+            case nil: break
+            }
+        }
+    }
+
+    func ready(_ worker: Worker) {
+        worker.isReady = true
+        guard worker === next else { return }
+        if active == nil { return activate(worker) }
+        if wantsRecycle { handOver(to: worker) }
+    }
+
+    func serving(_ worker: Worker) {
+        let now = MonotonicClock.now()
+        worker.servingSince = now
+        try? worker.watchLifelines(configuration.loops + 2)
+        if !hasServed {
+            hasServed = true
+            for (index, listener) in listeners.enumerated() {
+                try? epoll.add(listener.socket, .readable, token: Self.token(.listener, index))
+            }
+        } else {
+            let since = max(diedAt, worker.startedAt)
+            tell(
+                .workerServes(
+                    process: worker.process.id,
+                    isTakeover: worker.role != .first,
+                    connections: live,
+                    milliseconds: Int((now - min(now, diedAt == 0 ? since : diedAt)) / 1_000_000)
+                )
+            )
+        }
+        // The next one's start would take processors from the takeover that has just been.
+        if configuration.keepsStandby, next == nil, !isEnding { startAt = now + 50_000_000 }
+    }
+
+    func recycle() {
+        guard !isEnding else { return }
+        wantsRecycle = true
+        // One after the other: it goes on when the last one has ended.
+        guard old == nil, active?.handingOverSince == nil else { return }
+        if let next {
+            if next.isReady { handOver(to: next) }
+        } else {
+            startAt = nil
+            startWorker(.standby)
+        }
+    }
+
+    /// Lets the worker that serves give its connections to another one that is ready.
+    func handOver(to worker: Worker) {
+        wantsRecycle = false
+        guard let active else { return activate(worker) }
+        active.handingOverSince = MonotonicClock.now()
+        // It goes on serving until it has let go of the log.
+        active.tell(.handOver)
+    }
+
+    /// A worker that hands over has let go of the log: the next one takes it, and then the
+    /// connections.
+    func logReleased(by worker: Worker) {
+        guard worker === active, let next, next.isReady else { return }
+        diedAt = MonotonicClock.now()
+        old = worker
+        activate(next)
+        worker.tell(.release)
+    }
+}
