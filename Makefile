@@ -12,6 +12,7 @@
 #                 ROUNDS=5, SECONDS=4 for each case of a round
 #   make curves   cost by endpoints, splits, connections, bytes of a body, rows of a batch
 #   make reloads  what changes of a running host cost those who ask it, and leave in memory
+#   make takeovers  what the supervisor costs, and how long a replaced worker keeps others waiting
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
 #   make format   format the sources
 #   make clean    remove what was built
@@ -24,7 +25,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup setup-test setup-bench test lint storm asan tsan fuzz bench curves reloads footprint format clean
+.PHONY: serve build deploy setup setup-test setup-bench test lint storm asan tsan fuzz bench curves reloads takeovers footprint format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -122,6 +123,9 @@ curves: build setup-bench
 
 reloads: build setup-bench
 	@$(BENCH)/reloads.py
+
+takeovers: build setup-bench
+	@$(BENCH)/takeovers.py
 
 footprint: build
 	@$(BENCH)/footprint.py

@@ -74,6 +74,7 @@ targets += [
             "Admin", "Bytes", "Deployments", "Endpoints", "EventLoop", "JSON", "Logging",
             "Platform", "PluginHost", "Serving", "Supervisor",
         ],
+        exclude: ["switchyard.service"],
         swiftSettings: swiftSettings,
         // Only the used parts of Swift's runtime: two thirds of the memory.
         linkerSettings: [
@@ -91,7 +92,7 @@ targets += [
         ],
         exclude: [
             "bench.py", "curves.py", "disturbances.py", "footprint.py", "hosts.py", "parse.py",
-            "post.lua", "reloads.py", "RESULTS.md", "simdjson.cpp", "stages.py",
+            "post.lua", "reloads.py", "RESULTS.md", "simdjson.cpp", "stages.py", "takeovers.py",
         ],
         swiftSettings: swiftSettings
     ),

@@ -65,6 +65,28 @@ struct MetricsText {
         "\(Double(nanoseconds) / 1e9)"
     }
 
+    /// What has become of workers.
+    private mutating func appendWorkers(_ control: HostControl) {
+        single(
+            "switchyard_connections_lost_total",
+            "counter",
+            "Connections that this worker could not go on with after the one before it had died.",
+            "\(control.state.connectionsLost)"
+        )
+        single(
+            "switchyard_worker_deaths_total",
+            "counter",
+            "Workers of this host that have died.",
+            "\(control.deaths)"
+        )
+        single(
+            "switchyard_quarantined_versions",
+            "gauge",
+            "Versions that are not run, since they have ended workers.",
+            "\(control.quarantine.entries.count)"
+        )
+    }
+
     // MARK: The host
 
     private mutating func hostMetrics(_ control: HostControl, _ live: LiveState) {
@@ -130,6 +152,7 @@ struct MetricsText {
             "Connections of clients that were ever accepted.",
             "\(connections.accepted)"
         )
+        appendWorkers(control)
         single(
             "switchyard_buffered_bytes",
             "gauge",

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -309,6 +310,23 @@ long clinux_receive_message(
     }
     return length;
 }
+
+// MARK: Memory
+
+static int forget_code_of(struct dl_phdr_info *object, size_t size, void *unused) {
+    (void)size, (void)unused;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
+        uintptr_t start = object->dlpi_addr + segment->p_vaddr, page = 4095;
+        uintptr_t first = (start + page) & ~page, end = (start + segment->p_filesz) & ~page;
+        // Nobody has written there, so the file has all of it.
+        if (end > first) madvise((void *)first, end - first, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void clinux_forget_code(void) { dl_iterate_phdr(forget_code_of, NULL); }
 
 // MARK: Core dumps
 

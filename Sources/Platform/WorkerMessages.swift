@@ -18,7 +18,7 @@ package enum SupervisorWord: UInt32, Sendable {
     /// A worker has ended: with its board, `number` its process, `other` how it ended (`waitpid`'s
     /// word, or all ones), the text `slot key` of the request that is guilty, if there is one.
     case death
-    /// The worker has all of the above; `number` is its `WorkerRole`.
+    /// The worker has all of the above; `number` is its `WorkerRole`, `other` how many have died.
     case begin
     /// The worker serves from now on, with the connections that it finds in its channels; `number`
     /// is the process of the worker that hands over to it, or 0.

@@ -79,6 +79,9 @@ package struct WorkerProcess: ~Copyable {
 }
 
 extension CurrentProcess {
+    /// Lets go of the code that was needed to start: what is needed again comes back by itself.
+    package static func forgetCode() { clinux_forget_code() }
+
     /// Lets a core be written when the process dies, as far as the limits go, or never.
     package static func allowCoreDumps(_ isAllowed: Bool) { clinux_allow_core_dumps(isAllowed) }
 

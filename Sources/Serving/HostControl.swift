@@ -29,6 +29,9 @@ package struct HostControl: Sendable {
     /// Models that were destroyed so far, after they had been served.
     package var retired: Int { retirement.destroyed }
 
+    /// How many workers of this host have died.
+    package var deaths: UInt64 { link?.deathCount ?? 0 }
+
     /// What is known of workers that have died.
     package var crashes: CrashReports { CrashReports(state: configuration.state, log: log) }
 

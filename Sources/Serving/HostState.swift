@@ -73,10 +73,14 @@ package final class HostState: Sendable {
             acceptedConnections.load(ordering: .relaxed)
         )
     }
-    func countOpened() {
+    func countOpened(isFresh: Bool) {
         openConnections.wrappingAdd(1, ordering: .relaxed)
-        acceptedConnections.wrappingAdd(1, ordering: .relaxed)
+        if isFresh { acceptedConnections.wrappingAdd(1, ordering: .relaxed) }
     }
+    private let lostConnections = Atomic<UInt64>(0)
+    /// Connections of a worker before this one that could not be gone on with and were closed.
+    package var connectionsLost: UInt64 { lostConnections.load(ordering: .relaxed) }
+    func countLostConnection() { lostConnections.wrappingAdd(1, ordering: .relaxed) }
     func countClosed() { openConnections.wrappingSubtract(1, ordering: .relaxed) }
 
     private let spilledBytes = Atomic<Int>(0)

@@ -42,6 +42,18 @@ final class LoopGroup {
 
     // MARK: Starting
 
+    /// Reserves the disk space of the log rings, which takes a while; done before it is pressing.
+    func makeRings() throws(SystemError) {
+        let configuration = state.configuration
+        let folder = "\(configuration.state)/rings"
+        try Directory.createAll(folder, mode: 0o700)
+        rings = try LogRings.create(
+            folder: folder,
+            count: configuration.loops,
+            bytes: configuration.ringBytes
+        )
+    }
+
     /// Takes over the log and starts the loops; when it throws, nothing is left running. Returns
     /// how many records of an earlier host were found.
     ///
@@ -65,11 +77,14 @@ final class LoopGroup {
         )
         let folder = "\(configuration.state)/rings"
         LogRings.settle(folder: folder, of: predecessor, state.region)
-        let replayed = try LogRings.replay(folder: folder, into: files, living: living, log: log)
-        rings = try LogRings.create(
+        if rings.isEmpty { try makeRings() }
+        // Where clients wait, what others have left is the writer's to move.
+        let replayed = try LogRings.replay(
             folder: folder,
-            count: configuration.loops,
-            bytes: configuration.ringBytes
+            into: files,
+            except: rings,
+            isUrgent: predecessor > 0 || living > 0,
+            log: log
         )
         try startWriter(files, pending: replayed.pending, living)
         for index in 0..<configuration.loops {

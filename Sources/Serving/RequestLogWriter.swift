@@ -345,7 +345,8 @@ package enum LogRings {
     package static func replay(
         folder: String,
         into files: RequestLogFiles,
-        living: Int32 = 0,
+        except own: [LogRing] = [],
+        isUrgent: Bool = false,
         log: EventLog
     ) throws(SystemError) -> Replayed {
         try Directory.createAll(folder, mode: 0o700)
@@ -353,6 +354,7 @@ package enum LogRings {
         for name in try Directory.names(in: folder)
         where name.hasPrefix("ring-") && name.hasSuffix(".bin") {
             let path = "\(folder)/\(name)"
+            if own.contains(where: { $0.path == path }) { continue }
             if let ring = try LogRing(existing: path) {
                 rings.append(ring)
             } else {
@@ -364,7 +366,7 @@ package enum LogRings {
         let closed = rings.filter { $0.openBatch == nil }
         var replayed = Replayed()
         for ring in open + closed {
-            if !replayed.pending.isEmpty || isInUse(ring, by: living) {
+            if !replayed.pending.isEmpty || isUrgent {
                 replayed.pending.append(ring)
                 continue
             }

@@ -127,6 +127,7 @@ package final class Server {
 
     /// Serves once the supervisor wants it.
     private func serve(_ link: WorkerLink, _ committer: Guarded<Committer>) throws {
+        if link.role == .standby { try loops.makeRings() }
         link.send(.ready)
         let death = link.awaitGo { self.follow(committer) }
         if let death { state.setDeath(death) }

@@ -117,9 +117,10 @@ package final class ServingLoop {
                 owner: self
             )
             connections[index] = connection
-            state.countOpened()
+            state.countOpened(isFresh: isFresh)
             connection.start(isDraining: isDraining)
         } catch {
+            if !isFresh { state.countLostConnection() }
             state.region.leave(slot)
         }
     }

@@ -20,6 +20,8 @@ package final class WorkerLink: Sendable {
     let channels: [CInt]
     /// Workers that have died and are not written down yet.
     private let deaths: Guarded<Deaths>
+    /// Workers that had died before this one was started.
+    let deathCount: UInt64
 
     private let control: MessageSocket
     private let lock: CInt
@@ -80,6 +82,7 @@ package final class WorkerLink: Sendable {
         var (channels, admins): ([CInt], [(number: CInt, address: String)]) = ([], [])
         var (addresses, deaths): ([SocketAddress], [Death]) = ([], [])
         var (role, lock): (WorkerRole?, CInt) = (nil, -1)
+        var died: UInt64 = 0
         var epoll = try Epoll()
         try epoll.add(socket.descriptor, .readable, token: 0)
         while role == nil {
@@ -104,7 +107,9 @@ package final class WorkerLink: Sendable {
             case .address: SocketAddress(message.text).map { addresses.append($0) }
             case .death:
                 if let death = try Self.death(message) { Self.add(death, to: &deaths) }
-            case .begin: role = WorkerRole(rawValue: message.number)
+            case .begin:
+                role = WorkerRole(rawValue: message.number)
+                died = message.other
             default: message.drop()
             }
         }
@@ -118,6 +123,7 @@ package final class WorkerLink: Sendable {
         (self.channels, adminListeners, self.addresses) = (channels, admins, addresses)
         self.deaths = Guarded(Deaths(all: deaths))
         self.lock = lock
+        deathCount = died
         self.control = socket
     }
 

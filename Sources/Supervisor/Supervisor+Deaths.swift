@@ -139,6 +139,7 @@ extension Supervisor {
     /// Judges a death, and keeps it for the next worker to write down.
     func bury(_ worker: Worker, _ end: ProcessEnd?) {
         let guilty = Judge(region: region).judge(worker.board)
+        died += 1
         tell(.workerDied(process: worker.process.id, end: end, fault: worker.board.fault))
         guard deaths.count < Self.deathsMaximum else { return }
         boards.append(worker.board)

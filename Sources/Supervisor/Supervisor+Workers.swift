@@ -12,7 +12,8 @@ extension Supervisor {
                 number: workerCount,
                 role: role,
                 house,
-                deaths: deaths
+                deaths: deaths,
+                died: died
             )
             let token = Self.token(.control, worker.number)
             try worker.withLine { line throws(SystemError) in
@@ -82,6 +83,7 @@ extension Supervisor {
         try? worker.watchLifelines(configuration.loops + 2)
         if !hasServed {
             hasServed = true
+            CurrentProcess.forgetCode()
             for (index, listener) in listeners.enumerated() {
                 try? epoll.add(listener.socket, .readable, token: Self.token(.listener, index))
             }

@@ -35,6 +35,8 @@ package final class Supervisor {
     /// Deaths that no worker has written down yet.
     var deaths: [ProcessMessage] = []
     var boards: [WorkerBoard] = []
+    /// How many workers have died.
+    var died: UInt64 = 0
     /// Workers in a row that have ended before they had served for a while.
     var failures = 0
     var startAt: UInt64?

@@ -13,8 +13,10 @@ package struct SupervisorConfiguration: Sendable {
     package var adminListeners: [(number: CInt, address: String)] = []
     /// What a worker is started with, behind the program's name.
     package var workerArguments: [String] = []
-    /// Bytes of address space that a worker may have; 0: no limit.
+    /// Bytes that a worker may have; 0: no limit.
     package var workerMemoryBytes: UInt64 = 0
+    /// The control group that counts them; nil: its address space is bounded instead.
+    package var memoryGroup: MemoryGroup?
     /// Whether a second worker is kept loaded, for the case that the first one dies.
     package var keepsStandby = false
     /// How long a worker that hands over may go on with what it has begun.

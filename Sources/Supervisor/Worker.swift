@@ -55,7 +55,8 @@ final class Worker {
         number: Int,
         role: WorkerRole,
         _ house: borrowing SupervisorHouse,
-        deaths: [ProcessMessage]
+        deaths: [ProcessMessage],
+        died: UInt64
     ) throws(SystemError) -> Worker {
         let board = try WorkerBoard()
         let bell = Bell(try EventCounter())
@@ -70,8 +71,10 @@ final class Worker {
         let process = try WorkerProcess.start(
             arguments: house.configuration.workerArguments,
             control: line.other.descriptor,
-            memoryBytes: house.configuration.workerMemoryBytes
+            memoryBytes: house.configuration.memoryGroup == nil
+                ? house.configuration.workerMemoryBytes : 0
         )
+        _ = house.configuration.memoryGroup?.add(process.id)
         let worker = Worker(number, role, process, board, bell, line.kept, channels)
         worker.tell(.region, descriptors: [house.region.descriptor])
         worker.tell(.board, descriptors: [board.descriptor])
@@ -85,7 +88,7 @@ final class Worker {
             worker.tell(.channel, descriptors: some.map { $0.descriptor.number })
         }
         for death in deaths { worker.tell(death) }
-        worker.tell(.begin, number: role.rawValue)
+        worker.tell(.begin, number: role.rawValue, other: died)
         return worker
     }
 
@@ -107,11 +110,18 @@ final class Worker {
     func tell(
         _ word: SupervisorWord,
         number: UInt64 = 0,
+        other: UInt64 = 0,
         text: String = "",
         descriptors: [CInt] = []
     ) {
         _ = line.socket.send(
-            ProcessMessage(word, number: number, text: text, descriptors: descriptors)
+            ProcessMessage(
+                word,
+                number: number,
+                other: other,
+                text: text,
+                descriptors: descriptors
+            )
         )
     }
 

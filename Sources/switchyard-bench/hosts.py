@@ -25,7 +25,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 Memory = collections.namedtuple("Memory", "resident anonymous file")  # KiB
 # `others` is the share of the machine's cores that neither the server nor the load took.
-Load = collections.namedtuple("Load", "rate cpu p50 p99 answer_bytes timeouts others")
+Load = collections.namedtuple("Load", "rate cpu p50 p99 answer_bytes timeouts others longest")
 
 
 class Server:
@@ -185,10 +185,11 @@ def ask(server, path, body):
     return answer.status, answer.read().decode()
 
 
-def load(server, requests, seconds, connections=64, delay=0):
+def load(server, requests, seconds, connections=64, delay=0, closes=False):
     """Posts `requests`, (path, body) each, in turn; every answer must have a status of success.
 
-    With a delay each connection waits so many milliseconds between an answer and the next request.
+    With a delay each connection waits so many milliseconds between an answer and the next request;
+    one that closes is used once.
     """
     file = f"{server.folder}/requests.txt"
     with open(file, "w") as lines:
@@ -197,7 +198,8 @@ def load(server, requests, seconds, connections=64, delay=0):
     before, others_before, begun = server.cpu_seconds(), foreign_seconds(), time.monotonic()
     run = subprocess.run(
         ["wrk", f"-t{threads}", f"-c{connections}", f"-d{round(seconds)}s", "--latency",
-         "-s", SCRIPT, f"http://127.0.0.1:{server.port}", "--", file, str(delay)],
+         "-s", SCRIPT, f"http://127.0.0.1:{server.port}", "--", file, str(delay),
+         "close" if closes else "keep"],
         capture_output=True, text=True)
     cpu = server.cpu_seconds() - before
     others = foreign_seconds() - others_before - cpu
@@ -206,13 +208,14 @@ def load(server, requests, seconds, connections=64, delay=0):
     if not found:
         raise RuntimeError(f"wrk has failed:\n{run.stdout}{run.stderr}")
     numbers = map(int, found[0].split()[1:])
-    count, duration, bytes_read, p50, p99, refused, broken, timeouts = numbers
+    count, duration, bytes_read, p50, p99, refused, broken, timeouts, longest = numbers
     if refused or broken or not count:
         raise RuntimeError(
             f"{refused} of {count} answers were no success, {broken} connections broke; one says "
             f"{ask(server, *requests[0])}")
     return Load(
-        count / duration * 1e6, cpu / count * 1e6, p50, p99, bytes_read / count, timeouts, others)
+        count / duration * 1e6, cpu / count * 1e6, p50, p99, bytes_read / count, timeouts, others,
+        longest)
 
 
 def foreign_seconds():

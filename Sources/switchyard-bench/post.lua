@@ -7,6 +7,7 @@ function init(arguments)
    for line in io.lines(arguments[1]) do
       local path, body = line:match("^(%S+) (.*)$")
       local headers = {["Content-Type"] = "application/json"}
+      if arguments[3] == "close" then headers["Connection"] = "close" end
       requests[#requests + 1] = wrk.format("POST", path, headers, body)
    end
    -- Milliseconds between an answer and the next request of its connection.
@@ -24,8 +25,9 @@ end
 function done(summary, latency)
    local errors = summary.errors
    print(string.format(
-      "NUMBERS %d %d %d %d %d %d %d %d",
+      "NUMBERS %d %d %d %d %d %d %d %d %d",
       summary.requests, summary.duration, summary.bytes,
       latency:percentile(50), latency:percentile(99), errors.status,
-      errors.connect + errors.read + errors.write, errors.timeout))
+      errors.connect + errors.read + errors.write, errors.timeout,
+      latency.max))
 end

@@ -90,7 +90,7 @@ extension Command {
             Option(
                 "worker-memory",
                 value: "MIB",
-                "memory that a worker may have (default: no limit)"
+                "memory of a worker: a control group's, else its address space (default: no limit)"
             ),
             Option("core-dumps", "let a worker that crashes write a core, as far as limits go"),
             Option(

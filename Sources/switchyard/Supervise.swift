@@ -24,6 +24,9 @@ extension Command {
         configuration.workerArguments =
             [WorkerProgram.verb] + CommandLine.arguments.dropFirst(2)
         configuration.workerMemoryBytes = host.workerMemoryBytes
+        if host.workerMemoryBytes > 0 {
+            configuration.memoryGroup = MemoryGroup(bytes: host.workerMemoryBytes)
+        }
         configuration.keepsStandby = host.keepsStandby
         configuration.drainNanoseconds = host.configuration.drainNanoseconds
         let supervisor: Supervisor

@@ -142,6 +142,8 @@ long clinux_receive_message(
     int socket, void *bytes, size_t capacity, int *descriptors, size_t *count
 );
 
+// Lets go of the pages of code that are in memory: those that are needed again come back.
+void clinux_forget_code(void);
 // Leaves memory out of core dumps.
 void clinux_leave_out_of_dumps(void *address, size_t length);
 // Whether a core may be written when the process dies.
