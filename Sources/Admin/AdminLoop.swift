@@ -104,6 +104,7 @@ final class AdminListener: LoopClient {
     private unowned let owner: AdminLoop
     private var token: LoopToken?
     private var isPaused = false
+    private var hasLooked = false
     /// The Unix socket's file, if it is one.
     private let path: String?
 
@@ -132,7 +133,12 @@ final class AdminListener: LoopClient {
     /// Listens again when somebody has removed the socket's file: without it no admin comes in.
     private func look() {
         guard let path, let token else { return }
-        if !File.exists(path), let fresh = try? Socket.listen(on: .unix(path), backlog: 64) {
+        // A worker before this one may have made the file anew: then nobody answers there.
+        let isOurs = hasLooked || (try? Socket.connect(to: .unix(path))) != nil
+        hasLooked = true
+        if !File.exists(path) || !isOurs,
+            let fresh = try? Socket.listen(on: .unix(path), backlog: 64)
+        {
             try? File.setMode(path, 0o600)
             owner.eventLoop.unregister(socket, token)
             socket = fresh

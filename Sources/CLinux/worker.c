@@ -26,6 +26,7 @@ _Static_assert(sizeof(clinux_note) == 1024, "a note is 1 KiB");
 // What the handler needs; set once, before there is a thread that runs models' code.
 static clinux_fault *the_fault;
 static clinux_note *the_notes;
+static const uint64_t *the_notes_used;
 static pid_t the_process;
 
 static __thread clinux_note *own_note;
@@ -79,6 +80,23 @@ static void copy_maps(clinux_fault *fault) {
     close(file);
 }
 
+#define STOP_SIGNAL (SIGRTMAX - 1)
+
+static void stop_here(int number) {
+    (void)number;
+    for (;;) pause();
+}
+
+// Keeps the other threads from answering with what may be spoilt; they end with the process.
+static void stop_others(void) {
+    uint64_t used = __atomic_load_n(the_notes_used, __ATOMIC_RELAXED);
+    pid_t self = gettid();
+    for (uint64_t i = 0; i < used && i < 4096; i++) {
+        int32_t thread = __atomic_load_n(&the_notes[i].thread, __ATOMIC_RELAXED);
+        if (thread > 0 && thread != self) syscall(SYS_tgkill, the_process, thread, STOP_SIGNAL);
+    }
+}
+
 // Writes the facts down, unless another thread was first: then it waits for the end here.
 static clinux_fault *begin_fault(uint32_t kind) {
     clinux_fault *fault = the_fault;
@@ -89,6 +107,7 @@ static clinux_fault *begin_fault(uint32_t kind) {
         )) {
         for (;;) pause();
     }
+    stop_others();
     fault->kind = kind;
     fault->thread = gettid();
     fault->moment = monotonic_now();
@@ -133,14 +152,18 @@ static _Unwind_Reason_Code ignore_frame(struct _Unwind_Context *context, void *a
     return _URC_NO_REASON;
 }
 
-void clinux_catch_faults(clinux_fault *fault, clinux_note *notes) {
+void clinux_catch_faults(clinux_fault *fault, clinux_note *notes, const uint64_t *used) {
     the_notes = notes;
+    the_notes_used = used;
     the_process = getpid();
     the_fault = fault;
     // The first walk may allocate; it is done where that is allowed.
     _Unwind_Backtrace(ignore_frame, NULL);
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&action.sa_mask);
+    struct sigaction stop = {.sa_handler = stop_here, .sa_flags = SA_ONSTACK};
+    sigemptyset(&stop.sa_mask);
+    sigaction(STOP_SIGNAL, &stop, NULL);
     for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++) {
         sigaction(fatal_signals[i], &action, NULL);
     }
@@ -302,11 +325,9 @@ long clinux_receive_message(
             else close(number);
         }
     }
-    if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
+    if (message.msg_flags & MSG_CTRUNC) {
         for (size_t i = 0; i < *count; i++) close(descriptors[i]);
         *count = 0;
-        errno = EMFILE;
-        return -1;
     }
     return length;
 }

@@ -103,8 +103,6 @@ package struct MessageSocket: ~Copyable, Sendable {
         case nothing
         /// The other side is gone.
         case end
-        /// There was no descriptor left for what was sent.
-        case outOfDescriptors
     }
 
     /// Takes the next message, if there is one.
@@ -126,7 +124,6 @@ package struct MessageSocket: ~Copyable, Sendable {
             )
         case .nothing: return .nothing
         case .end: return .end
-        case .outOfDescriptors: return .outOfDescriptors
         }
     }
 
@@ -135,7 +132,6 @@ package struct MessageSocket: ~Copyable, Sendable {
         case bytes([UInt8], descriptors: [CInt])
         case nothing
         case end
-        case outOfDescriptors
     }
 
     /// Takes the bytes and descriptors of the next message, if there is one.
@@ -154,11 +150,7 @@ package struct MessageSocket: ~Copyable, Sendable {
             return .bytes(Array(bytes[..<length]), descriptors: Array(descriptors[..<count]))
         }
         if length == 0 { return .end }
-        switch errno {
-        case EAGAIN: return .nothing
-        case EMFILE: return .outOfDescriptors
-        default: return .end
-        }
+        return errno == EAGAIN ? .nothing : .end
     }
 }
 

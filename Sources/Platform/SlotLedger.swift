@@ -6,6 +6,8 @@ package struct SlotLedger: ~Copyable {
     private let region: SlotRegion
     /// Slots that were used and are free; those from `used` on were never used.
     private var free: [Int] = []
+    /// Which of those below `used` are a connection's.
+    private var taken: [Bool] = []
     package private(set) var used = 0
     private var nextConnection: UInt64 = 1
     /// Connections at once of one address, and whose connection each slot has; empty while there is
@@ -40,7 +42,9 @@ package struct SlotLedger: ~Copyable {
         if free.popLast() == nil {
             used += 1
             region.used = used
+            taken.append(true)
         }
+        taken[index] = true
         region.slot(index).begin(
             connection: nextConnection,
             loop: loop,
@@ -69,7 +73,8 @@ package struct SlotLedger: ~Copyable {
     package mutating func sweep(_ body: (_ index: Int, _ isClosed: Bool) -> Void = { _, _ in }) {
         var left: [Int] = []
         region.takeLeft(below: used) { left.append($0) }
-        for index in left {
+        // A stray write of a plugin may have set any bit.
+        for index in left where taken[index] {
             let isClosed = region.life(index) == .closed
             if isClosed { release(index) }
             body(index, isClosed)
@@ -79,6 +84,7 @@ package struct SlotLedger: ~Copyable {
     /// Makes a slot free whose connection is closed.
     package mutating func release(_ index: Int) {
         region.slot(index).life = .free
+        taken[index] = false
         if let address = addresses.removeValue(forKey: index) {
             let left = addressCounts[address, default: 1] - 1
             addressCounts[address] = left > 0 ? left : nil

@@ -132,7 +132,8 @@ package final class SlotRegion: @unchecked Sendable {
         for word in 0..<(min(limit, count) + 63) / 64 {
             var bits = unsafe clinux_take_bits(leavings + word)
             while bits != 0 {
-                body(word * 64 + bits.trailingZeroBitCount)
+                let index = word * 64 + bits.trailingZeroBitCount
+                if index < min(limit, count) { body(index) }
                 bits &= bits - 1
             }
         }

@@ -113,7 +113,8 @@ package final class WorkerBoard: @unchecked Sendable {
     /// Lets fatal signals, and `exit()` inside a call, be written down here. Once in a process.
     package func catchFaults() {
         setNumber(Self.processPlace, UInt64(CurrentProcess.id))
-        unsafe clinux_catch_faults(faultPointer, notesPointer)
+        let used = unsafe (base + Self.notesUsedPlace).assumingMemoryBound(to: UInt64.self)
+        unsafe clinux_catch_faults(faultPointer, notesPointer, used)
     }
 
     private var faultPointer: UnsafeMutablePointer<clinux_fault> {

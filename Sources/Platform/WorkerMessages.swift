@@ -63,7 +63,7 @@ package enum WorkerWord: UInt32, Sendable {
     case released
     /// The worker does not write the log any more.
     case logReleased
-    /// `number` deaths are written down: their boards are not needed any more.
+    /// The death of process `number` is written down: its board is not needed any more.
     case reported
 }
 

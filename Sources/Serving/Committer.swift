@@ -188,8 +188,9 @@ package final class Committer {
     /// The current revision once more, for a worker that has waited, or after somebody has come
     /// into quarantine or out of it; nil: what it has is what is live.
     package func follow(isForced: Bool) throws -> Committed? {
+        let isOther = shelf.quarantine.refresh()
         guard let stored = try storedRevision(isStrict: false),
-            isForced || stored.number != current?.revision.number
+            isForced || isOther || stored.number != current?.revision.number
         else { return nil }
         shelf.beginAttempt()
         return try resume()

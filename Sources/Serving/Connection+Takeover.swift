@@ -13,6 +13,10 @@ extension Connection {
     /// from what the slot's last owner left.
     func reconcile() -> Bool {
         var word = slot.word
+        // A stray write may have been there.
+        guard word.start <= word.end, word.end <= SlotRegion.inputCapacity,
+            word.output <= SlotRegion.outputCapacity
+        else { return false }
         if slot.flags.contains(.spilled) { return false }
         if slot.flags.contains(.isLocal) {
             // Nobody counts its bytes, but outside of a call the slot says what was done.
@@ -49,8 +53,10 @@ extension Connection {
     @discardableResult
     func handOver() -> Bool {
         guard phase == .serving, pending == nil, pausedAt == 0,
-            !slot.flags.contains(.spilled), let token
+            parkedUntil == 0, !slot.flags.contains(.spilled), let token
         else { return false }
+        // Nobody could say how much of its answer a Unix socket's client has.
+        guard output.isEmpty || !slot.flags.contains(.isLocal) else { return false }
         phase = .closed
         owner.eventLoop.unregister(socket, token)
         self.token = nil

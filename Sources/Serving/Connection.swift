@@ -123,6 +123,11 @@ final class Connection: LoopClient {
     }
 
     func deadlineReached(now: UInt64) {
+        meetDeadline(now)
+        if owner.isHandingOver, handOver() { owner.noteReleased() }
+    }
+
+    private func meetDeadline(_ now: UInt64) {
         guard phase == .serving else { return close() }
         guard output.isEmpty else { return sendLastTime() }
         if let pending { return expire(pending.answer, now: now) }
@@ -337,7 +342,13 @@ final class Connection: LoopClient {
 
     /// Answers a fault; nothing more is read from the connection.
     private func refuse(_ fault: HTTPFault) {
-        slot.sequence += 1
+        var word = slot.word
+        if !word.isExecuting {
+            slot.sequence += 1
+            slot.forgetAttempts()
+            word.isExecuting = true
+            slot.word = word
+        }
         let number = RequestNumber(slot)
         input.withBytes { owner.answerFault(fault, request.head, in: $0, number) }
         closesAfterOutput = true

@@ -47,6 +47,7 @@ final class LoopGroup {
         let configuration = state.configuration
         let folder = "\(configuration.state)/rings"
         try Directory.createAll(folder, mode: 0o700)
+        LogRings.removeUnused(folder: folder)
         rings = try LogRings.create(
             folder: folder,
             count: configuration.loops,
@@ -76,7 +77,7 @@ final class LoopGroup {
             filesKept: configuration.logFilesKept
         )
         let folder = "\(configuration.state)/rings"
-        LogRings.settle(folder: folder, of: predecessor, state.region)
+        if predecessor > 0 { LogRings.settle(folder: folder, except: living, state.region) }
         if rings.isEmpty { try makeRings() }
         // Where clients wait, what others have left is the writer's to move.
         let replayed = try LogRings.replay(

@@ -37,7 +37,7 @@ package final class ModelPool: Sendable {
         var isStarted = false
         var isStopped = false
         /// What each thread does, by its note.
-        var atWork: [Int: [PoolJob]] = [:]
+        var atWork: [Int: (jobs: [PoolJob], since: UInt64)] = [:]
         /// Threads that were given up; they end when they come back.
         var lost: Set<Int> = []
         /// Jobs that found no place.
@@ -196,19 +196,29 @@ package final class ModelPool: Sendable {
         queue.withLock { $0.running -= 1 }
     }
 
-    /// Gives a thread up that has the note with this number, and lets another one take its place;
-    /// its requests are told the sentence. False: no other thread would help, since the model is
-    /// asked by one at a time, or all the others are stuck too.
-    func replace(_ note: Int, _ sentence: String) -> Bool {
-        guard version.description.threading == .concurrent else { return false }
-        let jobs = queue.withLock { queue -> [PoolJob]? in
-            guard let jobs = queue.atWork[note], queue.lost.count + 1 < threadsMaximum else {
-                return nil
+    /// What came of giving a thread up.
+    enum Replacement {
+        case done
+        /// It has come back meanwhile.
+        case needless
+        /// No other thread would help: the model is asked by one at a time, or all the others are
+        /// stuck too.
+        case useless
+    }
+
+    /// Gives a thread up that has the note with this number, if it is still in the call that began
+    /// at a moment, and lets another one take its place; its requests are told the sentence.
+    func replace(_ note: Int, inCallSince moment: UInt64, _ sentence: String) -> Replacement {
+        guard version.description.threading == .concurrent else { return .useless }
+        let (jobs, refusal): ([PoolJob], Replacement) = queue.withLock { queue in
+            guard let work = queue.atWork[note], work.since <= moment else {
+                return ([], .needless)
             }
+            guard queue.lost.count + 1 < threadsMaximum else { return ([], .useless) }
             queue.lost.insert(note)
-            return jobs
+            return (work.jobs, .done)
         }
-        guard let jobs else { return false }
+        guard case .done = refusal else { return refusal }
         do {
             _ = try Thread(name: version.deployment.name, stackBytes: 8 << 20) {
                 self.queue.withLock { $0.idle += 1 }
@@ -222,7 +232,7 @@ package final class ModelPool: Sendable {
             result.failures = [(0, Failure(.deadlineExceeded, sentence))]
             job.finish(result)
         }
-        return true
+        return .done
     }
 
     /// What a thread does next, once there is something; nothing when it is to end.
@@ -232,7 +242,7 @@ package final class ModelPool: Sendable {
             if queue.isStopped { return [] }
             guard queue.count > 0 else { return nil }
             let jobs = queue.take(rows: rows)
-            if let note { queue.atWork[note] = jobs }
+            if let note { queue.atWork[note] = (jobs, MonotonicClock.now()) }
             return jobs
         }
     }

@@ -72,6 +72,27 @@ package final class QuarantineBook: Sendable {
         let version: Int
         let microseconds: Int64
         let process: Int32
+
+        init(deployment: String, version: Int, microseconds: Int64, process: Int32) {
+            self.deployment = deployment
+            self.version = version
+            self.microseconds = microseconds
+            self.process = process
+        }
+
+        init?(_ json: JSONValue) {
+            guard let deployment = json["deployment"]?.string,
+                let version = json["version"]?.unsigned.flatMap({ Int(exactly: $0) }),
+                let time = json["microseconds"]?.unsigned.flatMap({ Int64(exactly: $0) }),
+                let process = json["process"]?.unsigned.flatMap({ Int32(exactly: $0) })
+            else { return nil }
+            self.init(
+                deployment: deployment,
+                version: version,
+                microseconds: time,
+                process: process
+            )
+        }
     }
 
     private struct Pages {
@@ -89,33 +110,31 @@ package final class QuarantineBook: Sendable {
         path = "\(state)/quarantine.json"
         self.rule = rule
         self.log = log
-        guard File.exists(path) else { return }
+        refresh()
+    }
+
+    /// Reads what another worker may have written; whether other versions are in quarantine now.
+    @discardableResult
+    func refresh() -> Bool {
+        guard File.exists(path) else { return false }
         guard let text = try? File.read(path, limit: 1 << 22),
             let json = try? JSONValue(parsing: text), let entries = json["entries"]?.array
         else {
             log.write(
                 .error,
                 "quarantine.unreadable",
-                "\(path) cannot be read, so no version is in quarantine; it is written anew with "
-                    + "the next one"
+                "\(path) cannot be read, so what is known of it counts; it is written anew with "
+                    + "the next death"
             )
-            return
+            return false
         }
-        let recent = (json["recent"]?.array ?? []).compactMap { item -> Guilt? in
-            guard let deployment = item["deployment"]?.string,
-                let version = item["version"]?.unsigned.flatMap({ Int(exactly: $0) }),
-                let time = item["microseconds"]?.unsigned.flatMap({ Int64(exactly: $0) }),
-                let process = item["process"]?.unsigned.flatMap({ Int32(exactly: $0) })
-            else { return nil }
-            return Guilt(
-                deployment: deployment,
-                version: version,
-                microseconds: time,
-                process: process
-            )
-        }
-        pages.withLock {
-            $0 = Pages(entries: entries.compactMap { Quarantine($0) }, recent: recent)
+        let found = Pages(
+            entries: entries.compactMap { Quarantine($0) },
+            recent: (json["recent"]?.array ?? []).compactMap { Guilt($0) }
+        )
+        return pages.withLock { pages in
+            defer { pages = found }
+            return pages.entries != found.entries
         }
     }
 
@@ -147,10 +166,12 @@ package final class QuarantineBook: Sendable {
     /// Counts deaths against the versions that are guilty of them; returns those that are not run
     /// any more because of it.
     package func count(_ deaths: [Death]) -> [Quarantine] {
+        if deaths.isEmpty { return [] }
+        refresh()
         var new: [Quarantine] = []
         pages.withLock { pages in
             for death in deaths { count(death, &pages).map { new.append($0) } }
-            if !deaths.isEmpty { save(pages) }
+            save(pages)
         }
         for entry in new {
             log.write(

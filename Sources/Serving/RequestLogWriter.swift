@@ -384,14 +384,29 @@ package enum LogRings {
         return replayed
     }
 
-    /// Decides what of a dead process's last requests is in the log: what was answered. Done before
+    /// Decides what of dead processes' last requests is in the log: what was answered. Done before
     /// anybody executes them again.
-    static func settle(folder: String, of process: Int32, _ region: SlotRegion) {
-        guard process > 0, let names = try? Directory.names(in: folder) else { return }
-        for name in names where name.hasPrefix("ring-\(process)-") {
-            guard let ring = try? LogRing(existing: "\(folder)/\(name)") else { continue }
+    static func settle(folder: String, except living: Int32, _ region: SlotRegion) {
+        for ring in rings(in: folder) where !isInUse(ring, by: living) {
             ring.settleStaged { key in !region.isExecuting(key) }
         }
+    }
+
+    /// Removes rings of processes that have ended without anything to say: workers that had got
+    /// ready and were never needed.
+    static func removeUnused(folder: String) {
+        for ring in rings(in: folder) where !ring.hasRecords && ring.lost == 0 {
+            guard let process = process(of: ring), process != CurrentProcess.id,
+                !CurrentProcess.isRunning(process)
+            else { continue }
+            try? File.remove(ring.path)
+        }
+    }
+
+    private static func rings(in folder: String) -> [LogRing] {
+        let names = (try? Directory.names(in: folder)) ?? []
+        return names.filter { $0.hasPrefix("ring-") && $0.hasSuffix(".bin") }
+            .compactMap { try? LogRing(existing: "\(folder)/\($0)") }
     }
 
     /// The process whose ring it is, by its name; nil: nobody's.
@@ -429,7 +444,7 @@ package enum LogRings {
                 ["recordsLost": .number(Int(clamping: ring.lost))]
             )
         }
-        try File.remove(ring.path)
+        try? File.remove(ring.path)
         return count
     }
 

@@ -196,7 +196,7 @@ package final class Server {
                     death.guilty.flatMap { state.awaitGuilty($0.key) },
                     quarantine: death.model.flatMap { quarantine.entry(of: $0) }
                 )
-                link.send(.reported, number: 1)
+                link.noteWritten(death)
             }
         }
     }
@@ -398,6 +398,9 @@ package final class Server {
             )
         }
         // A loop that is stuck in a model cannot be ended: it goes on alone, and so does its model.
+        link?.awaitReports(by: MonotonicClock.now() + Self.reportNanoseconds)
+        // What is left over of a handover the supervisor gives to the next worker.
+        if way == .handedOver, !isComplete { return false }
         let areStopped = isComplete || loops.stop()
         if areStopped { loops.join() }
         if way != .handedOver { loops.finishLog(keepingRings: !areStopped) }
@@ -414,12 +417,16 @@ package final class Server {
         case orphaned
     }
 
+    /// How long the reports of earlier crashes are waited for.
+    private static let reportNanoseconds: UInt64 = 2_000_000_000
     /// How long a worker without a supervisor goes on with what it has begun.
     private static let orphanNanoseconds: UInt64 = 5_000_000_000
 
     /// Lets every loop let go of its connections, each once nothing runs for it.
     private func handOver() {
         let link = self.link
+        // A change that is being made is made, or nothing of it is: then the next worker looks.
+        _ = commits.takeModels(by: MonotonicClock.now() + 30_000_000_000)
         loops.finishLog(keepingRings: true)
         link?.releaseLog()
         loops.post { loop in

@@ -108,6 +108,8 @@ package final class ServingLoop {
 
     /// Takes over a connection: a new one (`isFresh`), or one that another loop has left.
     package func adopt(_ socket: consuming FileDescriptor, slot index: Int, isFresh: Bool = false) {
+        // One that is here already is not taken twice.
+        guard connections[index] == nil else { return }
         let slot = state.region.slot(index)
         do {
             let connection = try Connection(
@@ -380,7 +382,13 @@ private final class ConnectionChannel: LoopClient {
     /// Adopts every connection that was sent.
     func takeAll() {
         while case .bytes(let bytes, let descriptors) = socket.receiveRaw() {
-            for (number, connection) in zip(descriptors, Consignment.connections(bytes)) {
+            let connections = Consignment.connections(bytes)
+            guard descriptors.count == connections.count else {
+                // The process has no descriptors left: they are sent again later.
+                for connection in connections { owner.state.region.markLeft(connection.slot) }
+                continue
+            }
+            for (number, connection) in zip(descriptors, connections) {
                 owner.adopt(
                     FileDescriptor(owning: number),
                     slot: connection.slot,

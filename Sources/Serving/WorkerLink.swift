@@ -40,6 +40,7 @@ package final class WorkerLink: Sendable {
         var all: [Death]
         var counted = 0
         var reported = 0
+        var written = 0
     }
 
     /// Deaths that were not asked for before.
@@ -48,6 +49,18 @@ package final class WorkerLink: Sendable {
             defer { deaths.counted = deaths.all.count }
             return Array(deaths.all[deaths.counted...])
         }
+    }
+
+    /// Says that a death is written down.
+    func noteWritten(_ death: Death) {
+        deaths.withLock { $0.written += 1 }
+        deaths.notify()
+        send(.reported, number: UInt64(death.process))
+    }
+
+    /// Waits until every death is written down, or the moment has come.
+    func awaitReports(by moment: UInt64) {
+        _ = deaths.wait(by: moment) { $0.written >= $0.all.count ? true : nil }
     }
 
     /// The next death that is to be written down; waits for it.
@@ -92,8 +105,7 @@ package final class WorkerLink: Sendable {
             case .nothing:
                 _ = try epoll.wait(milliseconds: -1)
                 continue
-            case .end, .outOfDescriptors:
-                throw LinkError(description: "the supervisor has gone, or descriptors have run out")
+            case .end: throw LinkError(description: "the supervisor has gone")
             }
             let descriptor = message.descriptors.first
             switch SupervisorWord(rawValue: message.kind) {
@@ -159,7 +171,6 @@ package final class WorkerLink: Sendable {
             switch control.receive() {
             case .nothing: _ = try epoll.wait(milliseconds: -1)
             case .message(let message): try take(message, wish)
-            case .outOfDescriptors: continue
             case .end:
                 state.withLock { $0.isOrphan = true }
                 state.notify()

@@ -90,9 +90,10 @@ final class WorkerMonitor: Sendable {
         let sentence =
             "\(name) had not come back after \(time) ms (hangAfter); another thread goes on with "
             + "other requests"
-        if let served = known.first(where: { $0.boardEntry == note.model }),
-            served.pool.replace(index, sentence)
-        {
+        let served = known.first { $0.boardEntry == note.model }
+        switch served?.pool.replace(index, inCallSince: note.startedAt, sentence) ?? .useless {
+        case .needless: return
+        case .done:
             link.board.writeOff(index, call: note.call)
             log.write(
                 .error,
@@ -100,7 +101,8 @@ final class WorkerMonitor: Sendable {
                 "a call of \(sentence)",
                 ["deployment": .text(model.deployment), "version": .number(model.version)]
             )
-        } else if link.board.noteHang(of: index, at: MonotonicClock.now()) {
+        case .useless:
+            guard link.board.noteHang(of: index, at: MonotonicClock.now()) else { return }
             // Every thread of the pool is stuck: only another process helps.
             CurrentProcess.send(9, to: CurrentProcess.id)
         }

@@ -7,14 +7,14 @@ extension Supervisor {
     // MARK: Accepting
 
     func resumeListeners() {
-        areListenersPaused = false
+        pausedUntil = 0
         for (index, listener) in listeners.enumerated() {
             try? epoll.modify(listener.socket, .readable, token: Self.token(.listener, index))
         }
     }
 
     func pauseListeners() {
-        areListenersPaused = true
+        pausedUntil = MonotonicClock.now() + Self.pauseNanoseconds
         for (index, listener) in listeners.enumerated() {
             try? epoll.modify(
                 listener.socket,
@@ -124,7 +124,8 @@ extension Supervisor {
 
     func stopListening() {
         for (index, listener) in listeners.enumerated() {
-            accept(index)
+            // Everybody who is waiting already, as far as there is room.
+            for _ in 0..<64 where pausedUntil == 0 { accept(index) }
             try? epoll.remove(listener.socket)
         }
         listeners = []

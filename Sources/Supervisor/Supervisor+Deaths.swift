@@ -9,13 +9,13 @@ extension Supervisor {
     func look(at worker: Worker, _ now: UInt64) {
         if worker.isOver { return }
         if let since = worker.handingOverSince,
-            now - min(now, since) > configuration.drainNanoseconds
+            now - min(now, since) > configuration.drainNanoseconds + Self.handoverGraceNanoseconds
         {
             return worker.process.end()
         }
         if worker.board.hasFault {
-            if let fault = worker.board.fault, now - min(now, fault.moment) > Self.faultNanoseconds
-            {
+            let limit = configuration.allowsCoreDumps ? Self.coreNanoseconds : Self.faultNanoseconds
+            if let fault = worker.board.fault, now - min(now, fault.moment) > limit {
                 worker.process.end()
             }
             return
@@ -27,7 +27,7 @@ extension Supervisor {
             else { continue }
             let grace = note.activity == .predictingInPool ? Self.poolGraceNanoseconds : 0
             let time = now - min(now, note.startedAt)
-            guard time > model.hangNanoseconds + grace else { continue }
+            guard time > min(model.hangNanoseconds, 1 << 62) + grace else { continue }
             // It may have come back while it was looked at.
             guard let again = worker.board.note(index), again.call == note.call else { continue }
             guard worker.board.noteHang(of: index, at: now) else { return }
@@ -58,8 +58,13 @@ extension Supervisor {
         guard let end = worker.process.reap() else { return nil }
         let wasOver = worker.isOver
         let wasActive = worker === active
-        let wasFirst = worker === next && !hasServed
-        if !wasOver { over(worker, end: end) }
+        let wasFirst = !hasServed && (worker === next || worker === active)
+        if !wasOver {
+            over(worker, end: end)
+        } else if end.isExit, worker.board.fault == nil, worker.servingSince != nil {
+            // Its threads had ended first, and how was not known yet.
+            failures += 1
+        }
         forget(worker)
         if isEnding, wasActive {
             // It has ended as it was told to, or something has ended it on the way.
@@ -73,13 +78,19 @@ extension Supervisor {
     /// Deals with the end of a worker, whose process may not be gone yet.
     func over(_ worker: Worker, end: ProcessEnd?) {
         worker.isOver = true
+        // What it has closed and let go of is not sent to anybody once more.
+        sweep()
         let now = MonotonicClock.now()
         if worker === old {
             old = nil
             // It has done what it was asked for, unless something was left.
             let left = connections.contains { $0.worker == worker.number && $0.descriptor >= 0 }
-            if left || worker.board.fault != nil { bury(worker, end) }
+            if left || worker.board.fault != nil {
+                bury(worker, end)
+                deaths.last.map { active?.tell($0) }
+            }
             if let active { sendAll(to: active) }
+            if isEnding { active?.tell(.drain) }
             ending.append(worker)
             if wantsRecycle { recycle() }
             return
@@ -95,18 +106,21 @@ extension Supervisor {
         }
         ending.append(worker)
         guard !isEnd else { return }
-        failures = hasFailed(worker, now) ? failures + 1 : 1
+        failures = failuresAfter(worker, end, now)
         if !hasServed, case .exited = end, worker.board.fault == nil { return }
         replace()
     }
 
-    /// Whether a worker has ended as one does that cannot serve, so that the next one will too.
-    func hasFailed(_ worker: Worker, _ now: UInt64) -> Bool {
-        // One that was killed from outside has done nothing, and of one that has died in a call it
-        // is known whose that was: that it does not go on for ever is seen to by the next one.
-        guard let since = worker.servingSince else { return true }
-        guard let fault = worker.board.fault, fault.note == nil else { return false }
-        return now - min(now, since) < Self.provenNanoseconds
+    /// How many workers in a row have ended as one does that cannot serve, this one included.
+    ///
+    /// One that was killed from outside has done nothing, and of one that has died in a call it is
+    /// known whose that was: that it does not go on for ever is seen to by the next one.
+    func failuresAfter(_ worker: Worker, _ end: ProcessEnd?, _ now: UInt64) -> Int {
+        guard let since = worker.servingSince else { return failures + 1 }
+        if now - min(now, since) >= Self.provenNanoseconds { return 1 }
+        let fault = worker.board.fault
+        let isItsOwn = fault.map { $0.note == nil } ?? (end?.isExit ?? false)
+        return isItsOwn ? failures + 1 : max(failures, 1)
     }
 
     /// Puts somebody in the place of whoever has ended.
@@ -121,8 +135,11 @@ extension Supervisor {
             for death in deaths { next.tell(death) }
             return
         }
-        guard active == nil || configuration.keepsStandby, next == nil else { return }
-        if isEnding, live == 0 { return }
+        let isWanted =
+            active == nil || configuration.keepsStandby || wantsRecycle
+            || active?.handingOverSince != nil
+        guard isWanted, next == nil else { return }
+        if isEnding, live == 0 || active?.handingOverSince == nil && active != nil { return }
         if failures <= 1 {
             startWorker(active == nil ? (hasServed ? .takeover : .first) : .standby)
         } else {

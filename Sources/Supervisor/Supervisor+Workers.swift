@@ -12,7 +12,8 @@ extension Supervisor {
                 number: workerCount,
                 role: role,
                 house,
-                deaths: deaths,
+                // One that waits is told when it is needed.
+                deaths: role == .standby ? [] : deaths,
                 died: died
             )
             let token = Self.token(.control, worker.number)
@@ -45,7 +46,9 @@ extension Supervisor {
         worker.hasGone = true
         worker.tell(.go, number: old.map { UInt64($0.process.id) } ?? 0)
         sendAll(to: worker)
-        if isEnding { worker.tell(.drain) }
+        if wantsReload { worker.tell(.reload) }
+        wantsReload = false
+        if isEnding, old == nil { worker.tell(.drain) }
     }
 
     func receive(_ worker: Worker) {
@@ -56,15 +59,15 @@ extension Supervisor {
             case .serving: serving(worker)
             case .stopAccepting:
                 stopListening()
-                worker.tell(.acceptingEnded)
+                owesAcceptingEnded = true
             case .committed: if let next, next.role == .standby { next.tell(.follow) }
             case .recycle: recycle()
             case .released: sweep()
-            case .logReleased: logReleased(by: worker)
+            case .logReleased:
+                worker.hasReleasedLog = true
+                finishHandover()
             case .reported:
-                let count = min(Int(clamping: message.number), deaths.count)
-                deaths.removeFirst(count)
-                boards.removeFirst(count)
+                forget(deathOf: message.number)
             case nil: break
             }
         }
@@ -74,6 +77,7 @@ extension Supervisor {
         worker.isReady = true
         guard worker === next else { return }
         if active == nil { return activate(worker) }
+        if active?.handingOverSince != nil { return finishHandover() }
         if wantsRecycle { handOver(to: worker) }
     }
 
@@ -126,11 +130,19 @@ extension Supervisor {
 
     /// A worker that hands over has let go of the log: the next one takes it, and then the
     /// connections.
-    func logReleased(by worker: Worker) {
-        guard worker === active, let next, next.isReady else { return }
+    func finishHandover() {
+        guard let worker = active, worker.hasReleasedLog, let next, next.isReady else { return }
         diedAt = MonotonicClock.now()
         old = worker
+        for death in deaths { next.tell(death) }
         activate(next)
         worker.tell(.release)
+    }
+
+    /// A death is written down: nobody needs what its worker has left.
+    func forget(deathOf process: UInt64) {
+        guard let place = deaths.firstIndex(where: { $0.number == process }) else { return }
+        deaths.remove(at: place)
+        boards.remove(at: place)
     }
 }

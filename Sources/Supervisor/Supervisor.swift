@@ -15,7 +15,12 @@ package final class Supervisor {
     var configuration: SupervisorConfiguration { house.configuration }
     var epoll: Epoll
     var listeners: [Listener] = []
-    var areListenersPaused = false
+    /// Until when nobody is accepted for want of slots or descriptors; 0: everybody is.
+    var pausedUntil: UInt64 = 0
+    /// Whether a worker waits to hear that everybody who was accepted is in its channels.
+    var owesAcceptingEnded = false
+    /// Whether the files are to be taken by the next worker that serves.
+    var wantsReload = false
     var ledger: SlotLedger
     /// The supervisor's own descriptor of each slot's connection, and which worker it was sent to
     /// (0: none yet).
@@ -72,6 +77,12 @@ package final class Supervisor {
     /// How long a worker has to replace a stuck thread of a pool before it is ended.
     static let poolGraceNanoseconds: UInt64 = 100_000_000
     static let acceptsMaximum = 64
+    /// How long a worker may write a core, where that is allowed.
+    static let coreNanoseconds: UInt64 = 60_000_000_000
+    /// What a worker that hands over gets beyond the time that it knows of.
+    static let handoverGraceNanoseconds: UInt64 = 2_000_000_000
+    /// How long nobody is accepted when there is nothing to accept with.
+    static let pauseNanoseconds: UInt64 = 50_000_000
     static let deathsMaximum = 16
 
     /// Listens; throws when that is not possible.
@@ -158,7 +169,7 @@ package final class Supervisor {
             let now = MonotonicClock.now()
             return startAt > now ? min(Int((startAt - now) / 1_000_000) + 1, 1000) : 0
         }
-        return live > 0 || areListenersPaused || !ending.isEmpty
+        return live > 0 || pausedUntil > 0 || owesAcceptingEnded || !ending.isEmpty
             ? Self.tickMilliseconds : Self.idleMilliseconds
     }
 
@@ -173,7 +184,11 @@ package final class Supervisor {
             }
         }
         if unsent, let active, active.hasGone { sendAll(to: active) }
-        if areListenersPaused { resumeListeners() }
+        if pausedUntil > 0, pausedUntil <= now { resumeListeners() }
+        if owesAcceptingEnded, !unsent {
+            owesAcceptingEnded = false
+            active?.tell(.acceptingEnded)
+        }
         for worker in [active, next, old].compactMap({ $0 }) { look(at: worker, now) }
     }
 
@@ -184,16 +199,32 @@ package final class Supervisor {
     /// Passes on what the host is asked to do; the exit status if there is nobody to pass it to.
     func take(_ signal: CInt) -> Int32? {
         if signal == Self.hangUp {
-            active?.tell(.reload)
+            guard let active, active.handingOverSince == nil else {
+                wantsReload = true
+                return nil
+            }
+            active.tell(.reload)
             return nil
         }
+        let isForced = isEnding
         isEnding = true
-        startAt = nil
-        if let next, next !== active, !next.hasGone {
-            next.process.end()
-            forget(next)
-            self.next = nil
+        // Whoever takes over at the moment is told once it has everything.
+        let isHandingOver = old != nil || active?.handingOverSince != nil
+        if isHandingOver, !isForced { return nil }
+        // Connections that nobody has are answered by a worker yet.
+        if active == nil, hasServed, live > 0, !isForced {
+            startAt = nil
+            if next == nil { startWorker(.takeover) }
+            return nil
         }
+        startAt = nil
+        if let next, !next.hasGone {
+            self.next = nil
+            next.isOver = true
+            next.process.end()
+            ending.append(next)
+        }
+        old?.tell(.drain)
         guard let active else { return 0 }
         active.tell(.drain)
         return nil

@@ -17,6 +17,8 @@ package struct SupervisorConfiguration: Sendable {
     package var workerMemoryBytes: UInt64 = 0
     /// The control group that counts them; nil: its address space is bounded instead.
     package var memoryGroup: MemoryGroup?
+    /// Whether a worker that has crashed may take its time to write a core.
+    package var allowsCoreDumps = false
     /// Whether a second worker is kept loaded, for the case that the first one dies.
     package var keepsStandby = false
     /// How long a worker that hands over may go on with what it has begun.

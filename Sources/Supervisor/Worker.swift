@@ -23,6 +23,8 @@ final class Worker {
     var servingSince: UInt64?
     /// When it was told to hand over, on the monotonic clock; nil: it was not.
     var handingOverSince: UInt64?
+    /// Whether it does not write the log any more, for the next one to take it.
+    var hasReleasedLog = false
     /// Whether its end was seen and dealt with; its process may not be reaped yet.
     var isOver = false
 

@@ -28,6 +28,7 @@ extension Command {
             configuration.memoryGroup = MemoryGroup(bytes: host.workerMemoryBytes)
         }
         configuration.keepsStandby = host.keepsStandby
+        configuration.allowsCoreDumps = host.allowsCoreDumps
         configuration.drainNanoseconds = host.configuration.drainNanoseconds
         let supervisor: Supervisor
         configuration.adminListeners = try AdminServer.listenForWorkers(host.admin)

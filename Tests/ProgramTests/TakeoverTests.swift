@@ -131,10 +131,9 @@ struct TakeoverTests {
         }
         load.stop()
         #expect(load.wrong.isEmpty, "\(load.wrong.count): \(load.wrong.prefix(3))")
+        #expect(eventually(seconds: 60) { host.crashReports > 0 })
         #expect(host.stop() == .exited(0))
         try Self.requireLogged(load.ids, host)
-        let reports = try Directory.names(in: "\(host.folder.path)/state/crashes")
-        #expect(!reports.isEmpty)
     }
 
     @Test(arguments: ["loop", "sleep", "deadlock"], ["on_loop", "in_pool"])
@@ -199,14 +198,22 @@ struct TakeoverTests {
 
     @Test func `a request that is executed in three kills is guilty, one in two is not`() throws {
         let host = try Self.host()
+        try host.folder.write(
+            "deployments/main/in_pool/deployment.yaml",
+            "schemaVersion: 1\nexecution: {mode: pool, threads: 2}\n"
+        )
+        #expect(try host.run(["reload"] + host.options).end == .exited(0))
         let client = try Client(host.address)
         try client.request(
             "POST",
-            "/v1/steady/1",
-            body: "{\"data\": {\"number\": 5, \"ms\": 700}}"
+            "/v1/in_pool/1",
+            body: "{\"data\": {\"number\": 5, \"ms\": 20000}}"
         )
         for _ in 0..<3 {
-            MonotonicClock.sleep(nanoseconds: 300_000_000)
+            // Its model is loaded when another request to it is answered.
+            let other = try Client(host.address)
+            _ = try other.call("POST", "/v1/in_pool/1", body: "{\"data\": {\"number\": 1}}")
+            MonotonicClock.sleep(nanoseconds: 100_000_000)
             let worker = try #require(host.worker())
             Processes.end(worker)
             #expect(eventually { host.worker().map { $0 != worker } ?? false })
@@ -243,6 +250,7 @@ struct TakeoverTests {
         #expect(split?["intendedBackendName"]?.string == "risky")
         let listed = try host.run(["quarantine"] + host.options)
         #expect(listed.output.contains("main/on_loop"), "\(listed)")
+        #expect(eventually(seconds: 60) { host.crashReports == 3 })
         let status = try host.run(["status"] + host.options)
         #expect(status.output.contains("quarantined") && status.output.contains("LAST CRASHES"))
         let cleared = try host.run(["quarantine", "clear", "on_loop"] + host.options)
@@ -271,8 +279,7 @@ struct TakeoverTests {
         if how == "sleep" { return }
         let both = try client.call("POST", "/v1/guarded", body: body)
         #expect(both.status == 400 || both.status == 408, "\(both.text)")
-        let reports = try Directory.names(in: "\(host.folder.path)/state/crashes").count
-        #expect(reports <= 3)
+        #expect(host.crashReports <= 3)
         #expect(host.stop() == .exited(0))
     }
 
@@ -312,6 +319,68 @@ struct TakeoverTests {
         #expect(load.wrong.isEmpty, "\(load.wrong.count): \(load.wrong.prefix(3))")
         #expect(host.stop() == .exited(0))
         try Self.requireLogged(load.ids, host)
+    }
+
+    @Test func `a Unix socket's connection goes on where the slot says all of it`() throws {
+        let folder = try TemporaryFolder()
+        let host = try Self.host(["--listen", "unix:\(folder.path)/clients.sock"])
+        let client = try Client(host.address)
+        for round in 0..<Storm.count(100, least: 3) {
+            let idle = try client.call("POST", "/v1/numbers", body: "{\"data\": {\"number\": 2}}")
+            #expect(idle.status == 200, "round \(round): \(idle.text)")
+            // One request is being executed, and half of another one has come.
+            let half = try Client(host.address)
+            let slow = "{\"data\": {\"number\": 5, \"ms\": 100}}"
+            try client.request("POST", "/v1/in_pool/1", body: slow)
+            try half.send(
+                "POST /v1/numbers HTTP/1.1\r\nHost: t\r\nContent-Length: 23\r\n\r\n{\"data\""
+            )
+            MonotonicClock.sleep(nanoseconds: 50_000_000)
+            let worker = try #require(host.worker())
+            Processes.end(worker)
+            let answer = try client.answer()
+            #expect(answer.json["data"] == .number("5.0"), "round \(round): \(answer.text)")
+            try half.send(": {\"number\": 3}}")
+            let other = try half.answer()
+            #expect(other.json["data"] == .number("3.0"), "round \(round): \(other.text)")
+        }
+        #expect(host.stop() == .exited(0))
+    }
+
+    @Test func `a request too large for a slot is closed, and its neighbours are answered`() throws
+    {
+        let host = try Self.host()
+        let large = try Client(host.address)
+        let small = try Client(host.address)
+        let body = String(repeating: " ", count: 200_000)
+        let head = "POST /v1/numbers HTTP/1.1\r\nHost: t\r\nContent-Length: 300000\r\n\r\n"
+        try large.send(head + body)
+        MonotonicClock.sleep(nanoseconds: 100_000_000)
+        let worker = try #require(host.worker())
+        Processes.end(worker)
+        let answer = try small.call("POST", "/v1/numbers", body: "{\"data\": {\"number\": 2}}")
+        #expect(answer.status == 200, "\(answer.text)")
+        #expect(throws: ClientError.self) { try large.answer() }
+        #expect(host.stop() == .exited(0))
+    }
+
+    @Test func `SIGTERM while a worker is being replaced still answers and ends with 0`() throws {
+        for standby in [[], ["--standby"]] {
+            let host = try Self.host(standby)
+            let load = NumberLoad(path: "/v1/numbers", pause: 1_000_000)
+            try load.start(host.address, threads: 2, connections: 4)
+            #expect(eventually { load.count > 100 })
+            Processes.end(try #require(host.worker()))
+            #expect(host.stop() == .exited(0))
+            load.stop()
+            // Connections end with an answer that says so, and never inside one.
+            let wrong = load.wrong.filter {
+                !$0.contains("ended without an answer") && !$0.contains("connection error")
+                    && !$0.contains("does not take bytes")
+            }
+            #expect(wrong.isEmpty, "\(wrong.prefix(3))")
+            try Self.requireLogged(load.ids, host)
+        }
     }
 
     @Test func `without its supervisor a worker finishes what it has, and the next start serves`()

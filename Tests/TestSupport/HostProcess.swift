@@ -5,14 +5,14 @@ package import Platform
 
 /// Other processes of this machine.
 package enum Processes {
-    /// The children of a process, in the order of their numbers.
+    /// The children of a process, the oldest first.
     package static func children(of parent: Int32) -> [Int32] {
         let tasks = (try? Directory.names(in: "/proc/\(parent)/task")) ?? []
         let texts = tasks.map { task in
             (try? File.readStream("/proc/\(parent)/task/\(task)/children")) ?? []
         }
         return texts.flatMap { String(decoding: $0, as: UTF8.self).split(separator: " ") }
-            .compactMap { Int32($0) }.sorted()
+            .compactMap { Int32($0) }
     }
 
     /// Whether a process has ended; somebody may still have to take note of it.
@@ -101,6 +101,12 @@ package final class HostProcess {
 
     /// The processes that the host has started, the newest last.
     package var workers: [Int32] { child.map { Processes.children(of: $0.id) } ?? [] }
+
+    /// How many crash reports there are.
+    package var crashReports: Int {
+        let names = (try? Directory.names(in: "\(folder.path)/state/crashes")) ?? []
+        return names.filter { $0.hasSuffix(".json") }.count
+    }
 
     /// How many descriptors the supervisor has open.
     package func supervisorDescriptors() -> Int {

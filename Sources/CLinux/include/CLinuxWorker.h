@@ -100,9 +100,10 @@ clinux_note *clinux_note_take(clinux_note *notes, uint32_t count);
 // Gives the calling thread's note back.
 void clinux_note_give(void);
 
-// From now on a fatal signal, and exit() inside a call, write `fault` before the process ends.
-// Called once, before the first thread that runs models' code.
-void clinux_catch_faults(clinux_fault *fault, clinux_note *notes);
+// From now on a fatal signal, and exit() inside a call, write `fault` before the process ends, and
+// stop every thread that has one of the first `*used` notes: what has gone wrong in one may be
+// in the memory of all. Called once, before the first thread that runs models' code.
+void clinux_catch_faults(clinux_fault *fault, clinux_note *notes, const uint64_t *used);
 // Gives the calling thread a stack for signal handlers, so that one that has used up its own can
 // be told of; NULL where faults are not caught.
 void *clinux_open_signal_stack(void);
@@ -136,8 +137,8 @@ int clinux_send_message(
     int socket, const void *bytes, size_t length, const int *descriptors, size_t count
 );
 // Receives a message of at most `capacity` bytes and `*count` descriptors, all of which are closed
-// on exec; never waits. Returns its length, 0 at the end, or -1 with errno; EMFILE where a
-// descriptor was lost.
+// on exec; never waits. Returns its length, 0 at the end, or -1 with errno. Where there is no room
+// for the descriptors none of them comes.
 long clinux_receive_message(
     int socket, void *bytes, size_t capacity, int *descriptors, size_t *count
 );

@@ -38,10 +38,11 @@ __attribute__((noinline)) static int use_up_the_stack(volatile char *before) {
     return some[0] + use_up_the_stack(some) + some[4095];
 }
 
-// Writes behind a block, into what the C library keeps before the next one, which it then notices.
+// Writes 16 bytes behind a block, where the C library keeps the size of the next one, which it then
+// finds to be none.
 static void spoil_the_heap(void) {
-    char *volatile block = malloc(24), *volatile next = malloc(24);
-    memset(block, 0x5a, (size_t)(next - block));
+    char *volatile block = malloc(5000), *volatile next = malloc(5000);
+    memset(block + 5000, 0x5a, 16);
     free(next);
     free(block);
     abort();
