@@ -57,38 +57,13 @@ package final class LoadedVersion: Sendable {
     /// The model's entry on the board of the process; 0: it has none.
     package let boardEntry: UInt32
 
-    package convenience init(
-        deployment: DeploymentName,
-        number: Int,
-        pluginHash: String,
-        description: ModelDescription,
-        instance: ModelInstance,
-        execution: Execution,
-        examples: [JSONValue],
-        copies: [String] = [],
-        boardEntry: UInt32 = 0
-    ) {
-        self.init(
-            deployment: deployment,
-            number: number,
-            pluginHash: pluginHash,
-            description: description,
-            instance: instance,
-            absence: nil,
-            execution: execution,
-            examples: examples,
-            copies: copies,
-            boardEntry: boardEntry
-        )
-    }
-
-    private init(
+    package init(
         deployment: DeploymentName,
         number: Int,
         pluginHash: String,
         description: ModelDescription,
         instance: ModelInstance?,
-        absence: Absence?,
+        absence: Absence? = nil,
         execution: Execution,
         examples: [JSONValue],
         copies: [String] = [],
@@ -237,32 +212,34 @@ package final class DeploymentLoader {
         }
         let result = try BoundedTask.run(name: "create", nanoseconds: createNanoseconds) {
             defer { inTheMaking.withLock { _ = $0.remove(hash) } }
-            let note = board?.threadNote()
-            note?.setNoRequest()
-            note?.begin(.creating, of: entry, at: MonotonicClock.now())
-            defer { note?.end() }
-            return Result {
-                let plugin =
-                    try images.withLock { $0[hash] }
-                    ?? Plugin(path: copy.path, bytes: copy.bytes, shownAs: "\(source)/plugin.so")
-                images.withLock { $0[hash] = plugin }
-                let instance = try ModelInstance(
-                    plugin: plugin,
-                    name: manifest.name,
-                    version: manifest.version,
-                    settings: manifest.settings,
-                    resources: resources,
-                    log: { level, source, text in
-                        board?.addLog(text, of: entry)
-                        log.write(
-                            LogLevel(level),
-                            "plugin.log",
-                            text,
-                            ["deployment": .text(source)]
+            return board.noting(.creating, of: entry) {
+                Result {
+                    let plugin =
+                        try images.withLock { $0[hash] }
+                        ?? Plugin(
+                            path: copy.path,
+                            bytes: copy.bytes,
+                            shownAs: "\(source)/plugin.so"
                         )
-                    }
-                )
-                return (plugin, instance)
+                    images.withLock { $0[hash] = plugin }
+                    let instance = try ModelInstance(
+                        plugin: plugin,
+                        name: manifest.name,
+                        version: manifest.version,
+                        settings: manifest.settings,
+                        resources: resources,
+                        log: { level, source, text in
+                            board?.addLog(text, of: entry)
+                            log.write(
+                                LogLevel(level),
+                                "plugin.log",
+                                text,
+                                ["deployment": .text(source)]
+                            )
+                        }
+                    )
+                    return (plugin, instance)
+                }
             }
         }
         guard let result else {

@@ -61,10 +61,6 @@ package struct SlotFlags: OptionSet, Sendable, BitwiseCopyable {
     /// Bytes are on their way between the kernel and the slot of a Unix socket, and no store says
     /// yet how many: a successor cannot go on with it.
     package static let isInCall = SlotFlags(rawValue: 16)
-    /// An answer that did not fit into the slot is on its way from the heap of the loop.
-    package static let outputSpilled = SlotFlags(rawValue: 32)
-    /// The worker has let go of the connection, which goes on with its successor.
-    package static let handedOver = SlotFlags(rawValue: 64)
 }
 
 /// What was decided of the request that is being executed, when its worker has died.

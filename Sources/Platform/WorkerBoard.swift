@@ -365,12 +365,6 @@ package final class WorkerBoard: @unchecked Sendable {
         }
     }
 
-    /// Sets how long a call of a model may take before it counts as stuck.
-    package func setHang(of model: UInt32, nanoseconds: UInt64) {
-        guard let place = unsafe modelPointer(model) else { return }
-        unsafe place.storeBytes(of: nanoseconds, toByteOffset: 16, as: UInt64.self)
-    }
-
     /// Keeps the end of what a model has logged.
     package func addLog(_ line: String, of model: UInt32) {
         guard let place = unsafe modelPointer(model) else { return }
@@ -437,14 +431,16 @@ extension WorkerBoard {
         guard (0..<Self.notesMaximum).contains(note) else { return }
         unsafe (notesPointer + note).pointee.written_off = call
     }
+}
 
-    /// Runs a model's code that is for no request, with a note of it.
+extension Optional where Wrapped == WorkerBoard {
+    /// Runs a model's code that is for no request, with a note of it where there is a board.
     package func noting<R, E: Error>(
-        _ activity: Activity,
+        _ activity: WorkerBoard.Activity,
         of model: UInt32,
         _ body: () throws(E) -> R
     ) throws(E) -> R {
-        let note = threadNote()
+        let note = self?.threadNote()
         note?.setNoRequest()
         note?.begin(activity, of: model, at: MonotonicClock.now())
         defer { note?.end() }

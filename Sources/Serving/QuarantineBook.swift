@@ -25,6 +25,11 @@ package struct Quarantine: Equatable, Sendable {
     /// What it has done, as a sentence.
     package let reason: String
 
+    /// Whether it is about this build.
+    fileprivate func isOf(_ deployment: String, _ version: Int, _ build: String) -> Bool {
+        self.deployment == deployment && self.version == version && self.build == build
+    }
+
     /// The members of status and file.
     package var json: JSONValue {
         .object([
@@ -148,19 +153,12 @@ package final class QuarantineBook: Sendable {
         build: String
     ) -> Quarantine? {
         let name = "\(deployment)"
-        return pages.withLock { pages in
-            pages.entries.first {
-                $0.deployment == name && $0.version == number && $0.build == build
-            }
-        }
+        return entries.first { $0.isOf(name, number, build) }
     }
 
     /// The entry of a model that a board tells of.
     func entry(of model: WorkerBoard.Model) -> Quarantine? {
-        entries.first {
-            $0.deployment == model.deployment && $0.version == model.version
-                && $0.build == model.build
-        }
+        entries.first { $0.isOf(model.deployment, model.version, model.build) }
     }
 
     /// Counts deaths against the versions that are guilty of them; returns those that are not run
@@ -202,8 +200,7 @@ package final class QuarantineBook: Sendable {
         guard !pages.recent.contains(where: { $0.process == guilt.process }) else { return nil }
         pages.recent.append(guilt)
         let isKnown = pages.entries.contains {
-            $0.deployment == model.deployment && $0.version == model.version
-                && $0.build == model.build
+            $0.isOf(model.deployment, model.version, model.build)
         }
         guard !isKnown else { return nil }
         let deaths = pages.recent.filter {

@@ -233,8 +233,7 @@ package final class ServedModel: Sendable {
 
     /// Runs the model's code for no request, with a note of it on the board.
     private func noting<R>(_ activity: WorkerBoard.Activity, _ body: () -> R) -> R {
-        guard let board else { return body() }
-        return board.noting(activity, of: boardEntry, body)
+        board.noting(activity, of: boardEntry, body)
     }
 
     /// Asks every example, and one that was a little slow again, since the first call of a model

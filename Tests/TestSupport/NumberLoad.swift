@@ -9,8 +9,6 @@ package final class NumberLoad: Sendable {
         var answered = 0
         var wrong: [String] = []
         var ids: [String] = []
-        /// Nanoseconds between asking and the last byte of the answer, at worst.
-        var longest: UInt64 = 0
         var running = 0
     }
 
@@ -52,14 +50,6 @@ package final class NumberLoad: Sendable {
     package var wrong: [String] { tally.withLock { $0.wrong } }
     /// The ids of all requests that were answered.
     package var ids: [String] { tally.withLock { $0.ids } }
-    /// The longest time between asking and the answer since the last time it was taken.
-    package func takeLongest() -> UInt64 {
-        tally.withLock { tally in
-            defer { tally.longest = 0 }
-            return tally.longest
-        }
-    }
-
     /// Ends it.
     package func stop() {
         isStopped.withLock { $0 = true }
@@ -70,20 +60,19 @@ package final class NumberLoad: Sendable {
         let clients = try (0..<connections).map { _ in try Client(address) }
         var next = 0
         while !isStopped.withLock({ $0 }) {
-            var asked: [(client: Client, numbers: [Int], at: UInt64)] = []
+            var asked: [(client: Client, numbers: [Int])] = []
             for (index, client) in clients.enumerated() {
                 let count = index % 4 == 3 ? 4 : 1
                 let numbers = Array(next..<next + count)
                 next += count
                 let text = numbers.map { request(thread, $0) }.joined()
-                let start = MonotonicClock.now()
                 if index % 4 == 1 {
                     // In two pieces, with the others' requests in between.
                     try client.send(String(text.prefix(60)))
-                    asked.append((client, numbers, start))
+                    asked.append((client, numbers))
                 } else {
                     try client.send(text)
-                    asked.append((client, numbers, start))
+                    asked.append((client, numbers))
                 }
             }
             for (index, item) in asked.enumerated() where index % 4 == 1 {
@@ -93,8 +82,6 @@ package final class NumberLoad: Sendable {
                 // A slow reader: its answer waits while the others are read.
                 if index == 2 { MonotonicClock.sleep(nanoseconds: 1_000_000) }
                 for number in item.numbers { check(try item.client.answer(), thread, number) }
-                let took = MonotonicClock.now() - item.at
-                tally.withLock { $0.longest = max($0.longest, took) }
             }
             if pauseNanoseconds > 0 { MonotonicClock.sleep(nanoseconds: pauseNanoseconds) }
         }
