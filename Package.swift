@@ -107,6 +107,7 @@ let swiftPlugins = [
     "pricing_model_v2": "Plugins/pricing_model_v2",
     "tumor_classifier_v2": "Plugins/tumor_classifier/v2",
     "fraud_detection_v2": "Plugins/fraud_detection/v2",
+    "matrix_vector": "Plugins/matrix_vector",
     "codable_model": "Tests/Fixtures/codable_model",
     "codable_pricing": "Tests/Fixtures/codable_pricing",
     "reading_model": "Tests/Fixtures/reading_model",

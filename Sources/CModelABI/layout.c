@@ -70,3 +70,23 @@ SIZE(model_plugin, 72);
 
 _Static_assert(sizeof(model_status) == 4 && sizeof(model_log_level) == 4, "enums are 32 bits");
 _Static_assert(sizeof(MODEL_ABI_MAGIC) == 9, "the magic has eight bytes");
+
+AT(model_tensor, name, 0);
+AT(model_tensor, name_length, 8);
+AT(model_tensor, datatype, 16);
+AT(model_tensor, rank, 20);
+AT(model_tensor, shape, 24);
+AT(model_tensor, data, 32);
+AT(model_tensor, bytes, 40);
+SIZE(model_tensor, 48);
+
+AT(model_tensor_writer, size, 0);
+AT(model_tensor_writer, host, 8);
+AT(model_tensor_writer, output, 16);
+AT(model_tensor_writer, message, 24);
+SIZE(model_tensor_writer, 32);
+
+AT(model_tensors, size, 0);
+AT(model_tensors, describe, 8);
+AT(model_tensors, predict, 16);
+SIZE(model_tensors, 24);

@@ -43,6 +43,8 @@ package final class LoadedVersion: Sendable {
     package var takesBatches: Bool { instance?.takesBatches ?? false }
     /// What the model says of itself.
     package let description: ModelDescription
+    /// The tensors that it takes and gives as they are; nil: it takes JSON values alone.
+    package let tensors: TensorsDescription?
     /// How requests become the model's inputs.
     package let binding: InputBinding
     /// The model; nil: there is none, and `absence` says why.
@@ -63,6 +65,7 @@ package final class LoadedVersion: Sendable {
         pluginHash: String,
         description: ModelDescription,
         instance: ModelInstance?,
+        tensors: TensorsDescription? = nil,
         absence: Absence? = nil,
         execution: Execution,
         examples: [JSONValue],
@@ -75,6 +78,7 @@ package final class LoadedVersion: Sendable {
         self.number = number
         self.pluginHash = pluginHash
         self.description = description
+        self.tensors = tensors
         self.instance = instance
         self.absence = absence
         self.execution = execution
@@ -178,6 +182,9 @@ package final class DeploymentLoader {
                 pluginHash: manifest.pluginHash,
                 description: description,
                 instance: instance,
+                tensors: try plugin.tensorsDescription.map { text throws(DescriptionError) in
+                    try TensorsDescription(json: text)
+                },
                 execution: try execution(description, settings, deployment, source),
                 examples: description.examples + (try Self.examples(manifest)),
                 copies: names(manifest),

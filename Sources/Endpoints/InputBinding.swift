@@ -22,6 +22,16 @@ package struct InputBinding: Sendable {
         slots = inputs?.map { Slot(type: $0.type, isRequired: $0.isRequired) } ?? []
     }
 
+    /// Whether the model declares its inputs.
+    package var isDeclared: Bool { inputs != nil }
+
+    /// The type of an input; nil: the model declares none with this name.
+    package func type(of name: Span<UInt8>) -> InputType? {
+        for index in names.indices
+        where Bytes.equal(name, 0..<name.count, names[index]) { return slots[index].type }
+        return nil
+    }
+
     /// Fills `values` from the arguments; the error is a sentence for the client.
     ///
     /// With declared inputs there is one argument, an object; members that are not declared are

@@ -29,6 +29,7 @@ package struct ModelDescription: Equatable, Sendable {
 
     /// The inputs in declared order; nil when the model takes its arguments as JSON text.
     package let inputs: [InputDescription]?
+    package let output: OutputDescription
     package let threading: Threading
     package let execution: Execution
     /// Example requests: the `data` of each.
@@ -42,6 +43,7 @@ package struct ModelDescription: Equatable, Sendable {
 
     private init() {
         inputs = nil
+        output = .unknown
         threading = .concurrent
         execution = .inline
         examples = []
@@ -67,6 +69,7 @@ package struct ModelDescription: Equatable, Sendable {
         }
         threading = try Self.word(value, "threading", Threading.init, .serial)
         execution = try Self.word(value, "execution", Execution.init, .inline)
+        output = try OutputDescription(json: value["output"])
         examples = value["examples"]?.array ?? []
         guard let list = value["inputs"] else {
             inputs = nil

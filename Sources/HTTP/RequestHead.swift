@@ -62,6 +62,10 @@ package struct RequestHead: Equatable, Sendable {
     private var forcedBackendPlace = TextPlace()
     /// Nanoseconds that the client waits, from `X-Request-Timeout-Ms`.
     package var timeoutNanoseconds: UInt64?
+    /// Bytes of the JSON at the beginning of the body, from `Inference-Header-Content-Length`.
+    package var inferenceHeaderLength: Int?
+    /// Whether the body is coded in a way that would have to be undone, such as `gzip`.
+    package var hasContentCoding = false
     /// Where the body begins.
     package var length = 0
 

@@ -289,6 +289,8 @@ private struct HeadReader {
             if !value.isEmpty, value.count <= 128 { head.requestID = value }
         case 14 where matches(text, name, "content-length"):
             try takeLength(text, value)
+        case 16 where matches(text, name, "content-encoding"):
+            if !value.isEmpty, !matches(text, value, "identity") { head.hasContentCoding = true }
         case 17 where matches(text, name, "transfer-encoding"):
             encodings += 1
             guard encodings == 1, matches(text, value, "chunked") else {
@@ -300,6 +302,11 @@ private struct HeadReader {
             head.framing = .chunked
         case 20 where matches(text, name, "x-request-timeout-ms"):
             try takeTimeout(text, value)
+        case 31 where matches(text, name, "inference-header-content-length"):
+            guard head.inferenceHeaderLength == nil else {
+                throw HTTPFault(.badRequest, "Inference-Header-Content-Length stands twice")
+            }
+            head.inferenceHeaderLength = try number(text, value, "Inference-Header-Content-Length")
         case 26 where matches(text, name, "x-switchyard-force-backend"):
             guard head.forcedBackend == nil else {
                 throw HTTPFault(.badRequest, "X-Switchyard-Force-Backend stands twice")
@@ -315,21 +322,30 @@ private struct HeadReader {
         guard lengths == 1 else {
             throw HTTPFault(.badRequest, "the request has two Content-Length fields")
         }
+        head.framing = .length(try number(text, value, "Content-Length"))
+    }
+
+    /// A number of bytes that a field gives.
+    private func number(
+        _ text: Span<UInt8>,
+        _ value: Range<Int>,
+        _ field: StaticString
+    ) throws(HTTPFault) -> Int {
         var number = 0
         guard !value.isEmpty else {
-            throw HTTPFault(.badRequest, "Content-Length is not a number of bytes")
+            throw HTTPFault(.badRequest, "\(field) is not a number of bytes")
         }
         for index in value {
             guard isDigit(text[index]) else {
-                throw HTTPFault(.badRequest, "Content-Length is not a number of bytes")
+                throw HTTPFault(.badRequest, "\(field) is not a number of bytes")
             }
             let (product, overflow) = number.multipliedReportingOverflow(by: 10)
             guard !overflow, product <= Int.max - 9 else {
-                throw HTTPFault(.contentTooLarge, "Content-Length is beyond any body")
+                throw HTTPFault(.contentTooLarge, "\(field) is beyond any body")
             }
             number = product + Int(text[index] - 48)
         }
-        head.framing = .length(number)
+        return number
     }
 
     private mutating func takeTimeout(_ text: Span<UInt8>, _ value: Range<Int>) throws(HTTPFault) {

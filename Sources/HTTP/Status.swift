@@ -11,6 +11,7 @@ package enum Status: Int, Sendable {
     case conflict = 409
     case contentTooLarge = 413
     case uriTooLong = 414
+    case unsupportedMediaType = 415
     case expectationFailed = 417
     case unprocessableContent = 422
     case headerFieldsTooLarge = 431
@@ -35,6 +36,7 @@ package enum Status: Int, Sendable {
         case .unprocessableContent: "Unprocessable Content"
         case .contentTooLarge: "Content Too Large"
         case .uriTooLong: "URI Too Long"
+        case .unsupportedMediaType: "Unsupported Media Type"
         case .expectationFailed: "Expectation Failed"
         case .headerFieldsTooLarge: "Request Header Fields Too Large"
         case .internalServerError: "Internal Server Error"

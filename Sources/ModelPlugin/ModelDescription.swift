@@ -9,6 +9,42 @@ public struct InputDeclaration: Sendable {
     let doc: String
 }
 
+/// What a description says of a model's results: `"number"`, `"json"`, or a classifier's.
+public struct OutputDeclaration: Sendable, ExpressibleByStringLiteral {
+    let type: String
+    var classes: [String] = []
+    var probability: String?
+
+    /// The type of a result: `number`, `string`, `boolean` or `json`.
+    public init(stringLiteral type: String) { self.type = type }
+
+    /// The results of a classifier, which surfaces that know classes give as such.
+    ///
+    /// - Parameters:
+    ///   - classes: the labels. Of two the second is what the probability is of.
+    ///   - member: the member of a result, which is an object, that has the probability: a number
+    ///     from 0 to 1 for two classes, a list of them, or an object from labels to them. Nil: the
+    ///     result is the probability.
+    public static func classifier(
+        _ classes: [String],
+        probability member: String? = nil
+    ) -> OutputDeclaration {
+        var output: OutputDeclaration = member == nil && classes.count == 2 ? "number" : "json"
+        output.classes = classes
+        output.probability = member
+        return output
+    }
+
+    var json: JSONValue {
+        var members = [JSONValue.Member("type", .string(type))]
+        if !classes.isEmpty {
+            members.append(.init("classes", .array(classes.map { .string($0) })))
+        }
+        if let probability { members.append(.init("probability", .string(probability))) }
+        return .object(members)
+    }
+}
+
 /// What a model says of itself.
 public struct ModelDescription: Sendable {
     /// Whether several threads may ask one instance at once.
@@ -18,7 +54,7 @@ public struct ModelDescription: Sendable {
     public enum Execution: String, Sendable { case inline, pool }
 
     let inputs: [InputDeclaration]?
-    let output: String
+    let output: OutputDeclaration
     let doc: String
     let examples: [String]
     let threading: Threading
@@ -28,14 +64,14 @@ public struct ModelDescription: Sendable {
     ///
     /// - Parameters:
     ///   - inputs: the declarations, in the order of their positions.
-    ///   - output: the type of the result: `number` or `json`.
+    ///   - output: the type of the result, `number` if it is not said, and what classes there are.
     ///   - doc: a sentence about the model.
     ///   - examples: the `data` of example requests, as JSON text.
     ///   - threading: whether several threads may ask one instance at once.
     ///   - execution: where the model runs.
     public init(
         inputs: [InputDeclaration],
-        output: String = "number",
+        output: OutputDeclaration = "number",
         doc: String = "",
         examples: [String] = [],
         threading: Threading = .concurrent,
@@ -95,7 +131,7 @@ public struct ModelDescription: Sendable {
                 )
             )
         }
-        members.append(.init("output", .object([.init("type", .string(output))])))
+        members.append(.init("output", output.json))
         members.append(.init("doc", .string(doc)))
         let examples = examples.compactMap { try? JSONValue(parsing: Array($0.utf8)) }
         precondition(examples.count == self.examples.count, "every example is JSON")

@@ -20,17 +20,29 @@ extension Model {
 /// Makes boxes of one type of model; erases the type, which C functions cannot carry.
 struct ModelFactory: Sendable {
     let description: String
+    /// What `model.tensors/1` says of itself; nil: the model takes no tensors.
+    let tensors: String?
     let make: @Sendable (ModelContext) throws -> ModelBox
 
     init<M: Model>(_ type: M.Type) {
         description = type.description.json
+        tensors = nil
         make = { context in TypedModelBox(try M(context)) }
+    }
+
+    init<M: TensorModel>(tensors type: M.Type) {
+        description = type.description.json
+        tensors = type.tensorsText
+        make = { context in TensorModelBox(try M(context)) }
     }
 }
 
 /// A model behind a C pointer.
 class ModelBox {
     func predict(_ call: borrowing ModelCall, _ result: inout ModelResult) throws {}
+    func predict(_ call: borrowing TensorCall, _ result: inout TensorOutputs) throws {}
+    /// The tensors that it gives.
+    var outputs: [TensorDeclaration] { [] }
 }
 
 private final class TypedModelBox<M: Model>: ModelBox {
@@ -43,10 +55,27 @@ private final class TypedModelBox<M: Model>: ModelBox {
     }
 }
 
-/// The plugin's table and the two values behind it.
+private final class TensorModelBox<M: TensorModel>: ModelBox {
+    private let model: M
+    private let declared = M.tensors.outputs
+
+    init(_ model: M) { self.model = model }
+
+    override var outputs: [TensorDeclaration] { declared }
+
+    override func predict(_ call: borrowing ModelCall, _ result: inout ModelResult) throws {
+        try model.predict(call, into: &result)
+    }
+
+    override func predict(_ call: borrowing TensorCall, _ result: inout TensorOutputs) throws {
+        try model.predict(call, into: &result)
+    }
+}
+
+/// The plugin's tables and the values behind them.
 ///
 /// SAFETY: `make` runs once per process, on the host's load thread, before any other function of
-/// the table, and is the only writer of `host` and `factory`. The table and the description are
+/// the table, and is the only writer of `host` and `factory`. The tables and descriptions are
 /// written there and never freed, as the contract wants. An instance pointer is a retained
 /// `ModelBox`: retained in `create`, released in `destroy`, lent without counting in `predict`.
 @unsafe
@@ -54,16 +83,14 @@ enum PluginTable {
     nonisolated(unsafe) static var host: UnsafePointer<model_host>?
     nonisolated(unsafe) static var factory: ModelFactory?
     nonisolated(unsafe) static var description: UnsafeMutablePointer<CChar>?
+    nonisolated(unsafe) static var tensorsDescription: UnsafeMutablePointer<CChar>?
+    nonisolated(unsafe) static var tensors: UnsafeMutablePointer<model_tensors>?
 
     static func make(_ address: HostAddress, _ factory: ModelFactory) -> PluginAddress {
         unsafe host = UnsafePointer(bitPattern: address)
         unsafe self.factory = factory
-        let text = Array(factory.description.utf8CString)
-        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: text.count)
-        for (index, character) in text.enumerated() {
-            unsafe (copy + index).initialize(to: character)
-        }
-        unsafe description = copy
+        unsafe description = copy(factory.description)
+        if let text = factory.tensors { unsafe makeTensors(text) }
         let table = UnsafeMutablePointer<model_plugin>.allocate(capacity: 1)
         unsafe table.initialize(
             to: model_plugin(
@@ -79,10 +106,41 @@ enum PluginTable {
                 predict_batch: nil,
                 health: nil,
                 destroy: { instance in unsafe PluginTable.destroy(instance) },
-                extension: nil
+                extension: { id in
+                    guard let id = unsafe id, unsafe String(cString: id) == MODEL_TENSORS else {
+                        return nil
+                    }
+                    return unsafe UnsafeRawPointer(PluginTable.tensors)
+                }
             )
         )
         return PluginAddress(bitPattern: table)
+    }
+
+    /// A terminated copy that is there for good.
+    private static func copy(_ text: String) -> UnsafeMutablePointer<CChar> {
+        let characters = Array(text.utf8CString)
+        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: characters.count)
+        for (index, character) in characters.enumerated() {
+            unsafe (copy + index).initialize(to: character)
+        }
+        return unsafe copy
+    }
+
+    private static func makeTensors(_ text: String) {
+        unsafe tensorsDescription = copy(text)
+        let table = UnsafeMutablePointer<model_tensors>.allocate(capacity: 1)
+        unsafe table.initialize(
+            to: model_tensors(
+                size: UInt32(MemoryLayout<model_tensors>.size),
+                reserved: 0,
+                describe: { unsafe UnsafePointer(PluginTable.tensorsDescription) },
+                predict: { instance, call, inputs, count, writer in
+                    unsafe PluginTable.predict(instance, call, inputs, count, writer)
+                }
+            )
+        )
+        unsafe tensors = table
     }
 
     private static func create(
@@ -134,6 +192,32 @@ enum PluginTable {
                 return model_status(rawValue: UInt32(error.status))
             } catch {
                 result.fail("\(error)")
+                return MODEL_INTERNAL
+            }
+        }
+    }
+
+    private static func predict(
+        _ instance: OpaquePointer?,
+        _ call: UnsafePointer<model_call>?,
+        _ inputs: UnsafePointer<model_tensor>?,
+        _ count: Int,
+        _ writer: UnsafeMutablePointer<model_tensor_writer>?
+    ) -> model_status {
+        guard let instance = unsafe instance, let call = unsafe call, let writer = unsafe writer
+        else { return MODEL_INTERNAL }
+        let reference = unsafe Unmanaged<ModelBox>.fromOpaque(UnsafeRawPointer(instance))
+        return unsafe reference._withUnsafeGuaranteedRef { box in
+            let tensors = unsafe TensorCall(call, UnsafeBufferPointer(start: inputs, count: count))
+            var outputs = unsafe TensorOutputs(writer, box.outputs)
+            do {
+                try box.predict(tensors, &outputs)
+                return MODEL_OK
+            } catch let error as ModelError {
+                outputs.fail(error.description)
+                return model_status(rawValue: UInt32(error.status))
+            } catch {
+                outputs.fail("\(error)")
                 return MODEL_INTERNAL
             }
         }

@@ -137,37 +137,10 @@ package final class CallFrame {
 
     /// The double of a checked number: short ones exactly here, the rest by the C library.
     private static func number(_ text: UnsafeRawBufferPointer) -> Double? {
-        var mantissa: UInt64 = 0
-        var digits = 0
-        var decimals = 0
-        var sawPoint = false
-        var isNegative = false
-        for index in 0..<text.count {
-            let byte = unsafe text[index]
-            switch byte {
-            case 0x30...0x39:
-                mantissa = mantissa &* 10 &+ UInt64(byte - 0x30)
-                digits += 1
-                if sawPoint { decimals += 1 }
-            case 0x2e: sawPoint = true
-            case 0x2d where digits == 0: isNegative = true
-            default: digits = 100
-            }
-            if digits > 15 { break }
-        }
-        // Up to 15 digits and a power of ten up to 22 are exact doubles, so one division rounds
-        // once.
-        if digits <= 15, decimals < powersOfTen.count {
-            let number = Double(mantissa) / powersOfTen[decimals]
-            return isNegative ? -number : number
-        }
+        if let short = unsafe JSONNumber.short(Span(_unsafeBytes: text)) { return short }
         guard let start = text.baseAddress else { return 0 }
         return unsafe NumberText.parse(start, count: text.count) ?? 0
     }
-
-    private static let powersOfTen: [16 of Double] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-    ]
 
     // MARK: The writer
 

@@ -53,7 +53,7 @@ struct HostCall {
     private let cancellation: Unmanaged<Cancellation>?
 
     init(
-        _ frame: CallFrame,
+        _ values: UnsafePointer<model_value>?,
         _ count: Int,
         _ requestID: UnsafeRawBufferPointer,
         _ deadline: UInt64,
@@ -62,7 +62,7 @@ struct HostCall {
         unsafe call = model_call(
             size: UInt32(MemoryLayout<model_call>.size),
             value_count: UInt32(count),
-            values: frame.values,
+            values: values,
             request_id: requestID.baseAddress?.assumingMemoryBound(to: CChar.self),
             request_id_length: requestID.count,
             deadline_ns: deadline,

@@ -15,7 +15,7 @@ import Platform
 package final class ModelInstance: @unchecked Sendable {
     /// What made it.
     package let plugin: Plugin
-    private let instance: OpaquePointer
+    let instance: OpaquePointer
     private let source: LogSource
     private let destroyed = Guarded<Bool>(false)
 
@@ -151,7 +151,7 @@ package final class ModelInstance: @unchecked Sendable {
                 beyond = unsafe frame.fill(values, bytes)
                 guard beyond == nil else { return MODEL_INVALID_INPUT }
                 return withExtendedLifetime(cancellation) {
-                    var call = unsafe HostCall(frame, values.count, id, deadline, cancellation)
+                    var call = unsafe HostCall(frame.values, values.count, id, deadline, cancellation)
                     return unsafe withUnsafePointer(to: &call) { call in
                         unsafe plugin.table.predict?(instance, HostCall.contract(call), &writer)
                             ?? MODEL_INTERNAL
@@ -198,7 +198,7 @@ package final class ModelInstance: @unchecked Sendable {
                 asked.append(index)
                 unsafe writers.append(writer)
                 unsafe calls.append(
-                    HostCall(frame, row.values.count, id, row.deadline, row.cancellation)
+                    HostCall(frame.values, row.values.count, id, row.deadline, row.cancellation)
                 )
             }
             let codes = unsafe askTogether(&calls, &writers)

@@ -18,6 +18,10 @@ package final class Plugin: @unchecked Sendable {
     /// The JSON text that `describe` returned.
     package let description: [UInt8]
     let table: model_plugin
+    /// How it takes tensors as they are; nil: it does not.
+    let tensors: TensorTable?
+    /// The JSON text that says which tensors it takes as they are; nil: none.
+    package var tensorsDescription: [UInt8]? { tensors?.description }
     private let library: SharedLibrary
     private let isInTurn = Atomic<Bool>(false)
 
@@ -82,7 +86,8 @@ package final class Plugin: @unchecked Sendable {
         }
         unsafe table = try Self.copy(given, file)
         self.path = path
-        description = try Self.describe(table, file)
+        description = unsafe try Self.text(table.describe?(), of: "a describe()", file)
+        tensors = try TensorTable.ask(table, file)
     }
 
     /// Copies the part of the table that both sides know, and checks what must be there.
@@ -128,13 +133,15 @@ package final class Plugin: @unchecked Sendable {
         return table
     }
 
-    private static func describe(
-        _ table: model_plugin,
+    /// A terminated text that a plugin has returned.
+    static func text(
+        _ given: UnsafePointer<CChar>?,
+        of what: String,
         _ file: ELFFile
     ) throws(PluginError) -> [UInt8] {
-        guard let text = table.describe?() else {
+        guard let text = unsafe given else {
             throw file.refuse(
-                "a describe() that returned NULL",
+                "\(what) that returned NULL",
                 wanted: "a JSON object",
                 "return at least \"{}\""
             )
@@ -144,7 +151,7 @@ package final class Plugin: @unchecked Sendable {
             bytes.append(UInt8(bitPattern: unsafe text[bytes.count]))
             if bytes.count > descriptionBytesMaximum {
                 throw file.refuse(
-                    "a describe() without an end within 1 MiB",
+                    "\(what) without an end within 1 MiB",
                     wanted: "a terminated JSON object",
                     "return a terminated string"
                 )

@@ -58,6 +58,8 @@ final class PendingAnswer {
         at now: UInt64
     ) throws(Failure) {
         let requestID = predictor.requestID.bytes
+        // Rows that were made from tensors have a text of their own.
+        let content = predictor.isTranscoded ? predictor.tensors.rows : self.content
         for index in jobs.count..<predictor.parts.count {
             let part = predictor.parts[index]
             let job = PoolJob(
@@ -71,6 +73,7 @@ final class PendingAnswer {
                 requestID: requestID,
                 values: part.values,
                 rows: part.inputs,
+                tensors: part.tensors,
                 deadline: part.deadline,
                 enqueuedAt: now
             )

@@ -23,6 +23,9 @@ package enum PluginTrial {
         guard let deployment = DeploymentName(branch: "main", name: "plugin") else {
             preconditionFailure("a word of letters is a name")
         }
+        if let tensors = instance.plugin.tensorsDescription {
+            _ = try TensorsDescription(json: tensors)
+        }
         let further = try JSONValue(parsing: Array(examples.utf8)).array ?? []
         let version = LoadedVersion(
             deployment: deployment,
@@ -77,6 +80,7 @@ package enum PluginTrial {
         do throws(Failure) {
             try predictor.predict(
                 .deployment(target),
+                .native,
                 RequestHead(),
                 in: content.span,
                 content.span,
@@ -92,7 +96,7 @@ package enum PluginTrial {
             )
             return (body.bytes, nil)
         } catch {
-            NativeSurface.appendFailure(
+            Surface.native.appendFailure(
                 error,
                 predictor.outcome,
                 requestID: predictor.requestID,

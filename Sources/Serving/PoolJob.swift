@@ -31,6 +31,8 @@ final class PoolJob: Sendable {
     let values: [JSONReference]
     /// Where those of each row stand in `values`.
     let rows: [Range<Int>]
+    /// The tensors that it is, instead of rows.
+    let tensors: TensorInputs?
     /// Monotonic nanoseconds.
     let deadline: UInt64
     let enqueuedAt: UInt64
@@ -48,6 +50,7 @@ final class PoolJob: Sendable {
         requestID: [UInt8],
         values: [JSONReference],
         rows: [Range<Int>],
+        tensors: TensorInputs? = nil,
         deadline: UInt64,
         enqueuedAt: UInt64
     ) {
@@ -61,6 +64,7 @@ final class PoolJob: Sendable {
         self.requestID = requestID
         self.values = values
         self.rows = rows
+        self.tensors = tensors
         self.deadline = deadline
         self.enqueuedAt = enqueuedAt
     }
@@ -91,6 +95,8 @@ struct PoolResult: Sendable {
     var outputs: [UInt8] = []
     /// Where each stands in `outputs`.
     var rows: [Range<Int>] = []
+    /// What a model has written that takes tensors as they are.
+    var tensors: TensorAnswer?
     /// The rows that failed, and why. Rows behind the last result have failed as the last one.
     var failures: [(row: Int, failure: Failure)] = []
     /// Why a row has no result; nil: it has one.
@@ -110,6 +116,7 @@ final class PoolWorker {
     /// What its thread says of itself while the model is asked.
     private let note: ThreadNote?
     private var frames: [CallFrame] = []
+    private lazy var tensorFrame = TensorFrame()
     private var finished: [(job: PoolJob, result: PoolResult)] = []
     private var check = ResultCheck()
     // What a batch is made of: the bodies and ids of its requests, and its rows.
@@ -136,6 +143,8 @@ final class PoolWorker {
                 ready.append(job)
             }
         }
+        for job in ready where job.tensors != nil { runTensors(job) }
+        ready.removeAll { $0.tensors != nil }
         if version.takesBatches {
             runTogether(ready, startedAt: now)
         } else {
@@ -171,6 +180,34 @@ final class PoolWorker {
             guard take(end, frame, row, of: job, &result) else { break }
             now = MonotonicClock.now()
         }
+        finished.append((job, result))
+    }
+
+    /// Asks a model that takes tensors as they are.
+    private func runTensors(_ job: PoolJob) {
+        guard let tensors = job.tensors, let declared = version.tensors?.outputs,
+            let instance = version.instance, !job.cancellation.isCancelled
+        else { return }
+        let now = MonotonicClock.now()
+        var result = PoolResult(queueNanoseconds: now - job.enqueuedAt)
+        beginCall(for: [job], at: now)
+        let (content, requestID) = (job.content, job.requestID)
+        let end = instance.predict(
+            tensors,
+            in: content.span,
+            requestID: requestID.span,
+            deadline: job.deadline,
+            cancellation: job.cancellation,
+            frame: tensorFrame
+        )
+        note?.end()
+        do throws(Failure) {
+            try ResultCheck.requireAnswer(end, of: version)
+            result.tensors = try TensorAnswer(tensorFrame, declared)
+        } catch {
+            result.failures.append((0, error))
+        }
+        tensorFrame.shrink(to: 1 << 20)
         finished.append((job, result))
     }
 
@@ -340,18 +377,7 @@ struct ResultCheck {
         of version: LoadedVersion,
         in frame: CallFrame
     ) throws(Failure) {
-        switch end {
-        case .answered: break
-        case .unreadable(let position):
-            let name = version.description.inputs?[position].name ?? ""
-            throw Failure(.badInput, "the input \"\(name)\" is beyond what a double holds")
-        case .failed(.invalidInput, let sentence): throw Failure(.badInput, sentence)
-        // A model is told of a cancellation when the time is over, or when nobody reads this.
-        case .failed(.cancelled, _):
-            throw Failure(.deadlineExceeded, "the time of the prediction ended in the model")
-        case .failed(.deadline, let sentence): throw Failure(.deadlineExceeded, sentence)
-        case .failed(_, let sentence): throw Failure(.modelFailed, sentence)
-        }
+        try Self.requireAnswer(end, of: version)
         guard !frame.isNumber else { return }
         let fault = frame.withResult { result -> JSONError? in
             do throws(JSONError) {
@@ -363,6 +389,25 @@ struct ResultCheck {
         }
         if let fault {
             throw Failure(.modelFailed, "the model wrote a result that is not JSON: \(fault)")
+        }
+    }
+
+    /// Throws why a call has come to nothing.
+    static func requireAnswer(
+        _ end: PredictionEnd,
+        of version: LoadedVersion
+    ) throws(Failure) {
+        switch end {
+        case .answered: break
+        case .unreadable(let position):
+            let name = version.description.inputs?[position].name ?? ""
+            throw Failure(.badInput, "the input \"\(name)\" is beyond what a double holds")
+        case .failed(.invalidInput, let sentence): throw Failure(.badInput, sentence)
+        // A model is told of a cancellation when the time is over, or when nobody reads this.
+        case .failed(.cancelled, _):
+            throw Failure(.deadlineExceeded, "the time of the prediction ended in the model")
+        case .failed(.deadline, let sentence): throw Failure(.deadlineExceeded, sentence)
+        case .failed(_, let sentence): throw Failure(.modelFailed, sentence)
         }
     }
 

@@ -28,7 +28,7 @@ extension Predictor {
     }
 
     /// Whether a failure is one of the split, and there is time left for another one.
-    private func mayAnswer(_ fallback: PreparedSplit, instead failure: Failure) -> Bool {
+    func mayAnswer(_ fallback: PreparedSplit, instead failure: Failure) -> Bool {
         switch failure.code {
         case .modelFailed, .modelCrashed, .deploymentQuarantined: break
         case .deadlineExceeded: break
@@ -49,6 +49,10 @@ extension Predictor {
 
     /// Lets the fallback answer the rows of a part whose time is over; throws why it does not.
     func expire(part: Int, _ failure: Failure, _ content: Span<UInt8>) throws(Failure) {
+        if facts.surface == .openInference {
+            outcome.resume(row: parts[part].rows[0])
+            return try fallBack(fromTensors: failure, content)
+        }
         for row in parts[part].rows {
             outcome.resume(row: row)
             try fallBack(row, failure, content)

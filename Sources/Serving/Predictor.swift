@@ -16,8 +16,8 @@ final class Predictor {
     /// Bytes of all results of one request.
     static let outputBytesMaximum = CallFrame.resultBytesMaximum
 
-    private(set) var document = JSONDocument()
-    private(set) var call = PredictionCall()
+    var document = JSONDocument()
+    var call = PredictionCall()
     var outcome = PredictionOutcome()
     /// The splits of `outcome`, in its order.
     var usedSplits: [PreparedSplit] = []
@@ -35,8 +35,8 @@ final class Predictor {
     var hasFallenBack = false
     /// Why the model is not asked that has ended the worker before: this is the answer instead.
     var verdict: CallVerdict?
-    private let limits: CallLimits
-    private let allowsForcing: Bool
+    let limits: CallLimits
+    let allowsForcing: Bool
     private let deadlineNanoseconds: UInt64
     /// When the request began, and when its answer is of no use any more, on the monotonic clock.
     private(set) var startedAt: UInt64 = 0
@@ -49,11 +49,20 @@ final class Predictor {
     /// The id of the request at hand, and what its record says of it as a whole.
     var requestID = ByteBuffer(capacity: 256)
     var facts = RequestFacts()
-    private let frame = CallFrame()
+    let frame = CallFrame()
+    /// Frames for rows that are asked together.
+    var frames: [CallFrame] = []
+    private(set) lazy var tensorFrame = TensorFrame()
     private let runDelay: RunDelay
-    private var check: ResultCheck
+    var check: ResultCheck
     private var values: [JSONReference] = []
-    private var subject: [UInt8] = []
+    var subject: [UInt8] = []
+    /// Who answers the whole call, where that is one split.
+    var arm: Arm?
+    /// What is kept of a request with tensors.
+    var tensors = TensorWork()
+    /// When a model was asked first, or its pool, on the monotonic clock; 0: none was.
+    private(set) var askedAt: UInt64 = 0
 
     /// A predictor for the thread that `runDelay` is of.
     init(
@@ -73,8 +82,12 @@ final class Predictor {
         subject.reserveCapacity(Subject.bytesMaximum)
     }
 
+    /// Whether the document has the values of rows that were made from tensors.
+    var isTranscoded: Bool { facts.surface == .openInference && tensors.header == nil }
+
     /// Forgets the request before.
     func clear() {
+        if facts.surface == .openInference { tensors.clear() }
         moment = 0
         call.clear()
         outcome.clear()
@@ -82,6 +95,8 @@ final class Predictor {
         if !parts.isEmpty { parts = [] }
         facts = RequestFacts()
         coin = nil
+        arm = nil
+        askedAt = 0
         verdict = nil
         waitsForModel = false
         hasFallenBack = false
@@ -92,6 +107,7 @@ final class Predictor {
         frame.shrink(to: bytes)
         if subject.capacity > 4 * Subject.bytesMaximum { subject = [] }
         document.shrink(to: bytes / 16)
+        tensors.shrink(to: bytes)
         check.shrink(to: bytes / 16)
         call.clear(keeping: bytes / 16)
         outcome.clear(keeping: bytes)
@@ -103,12 +119,14 @@ final class Predictor {
     ///
     /// - Parameters:
     ///   - target: what the path names.
+    ///   - form: what the body looks like.
     ///   - head: the request's head.
     ///   - text: what the head's places are in.
     ///   - content: the body.
     ///   - startedAt: monotonic nanoseconds.
     func predict(
         _ target: PreparedTarget,
+        _ form: RequestForm,
         _ head: RequestHead,
         in text: Span<UInt8>,
         _ content: Span<UInt8>,
@@ -119,18 +137,26 @@ final class Predictor {
         } catch {
             throw Failure(.badJSON, "the body is not JSON: \(error)")
         }
-        try NativeSurface.decode(document, in: content, limits: limits, to: &call)
-        let forced = try forcedSplit(target, head.forcedBackend, text)
+        switch form {
+        case .native:
+            try NativeSurface.decode(document, in: content, limits: limits, to: &call)
+        case .dataiku(let isMulti):
+            try DataikuSurface.decode(
+                document,
+                in: content,
+                isMulti: isMulti,
+                limits: limits,
+                to: &call
+            )
+        }
+        var forced = try forcedSplit(target, head.forcedBackend, text)
+        if let index = call.forced {
+            forced = try forcedSplit(target, document.entries[index].contents, content)
+        }
         begin(head, startedAt)
         for index in call.rows.indices {
             outcome.beginRow()
-            if index > 0, moment > deadline {
-                throw Failure(
-                    .deadlineExceeded,
-                    "the time of \((deadline - startedAt) / 1_000_000) ms ended behind \(index) of "
-                        + "\(call.rows.count) rows; send fewer rows"
-                )
-            }
+            if index > 0 { try requireTime(index) }
             do throws(Failure) {
                 try predictRow(call.rows[index], target, forced, content)
             } catch {
@@ -139,7 +165,28 @@ final class Predictor {
         }
     }
 
-    private func begin(_ head: RequestHead, _ startedAt: UInt64) {
+    /// How long the steps of the request took, whose answer is written now.
+    var timing: DataikuSurface.Timing {
+        var timing = DataikuSurface.Timing()
+        let asked = askedAt > 0 ? askedAt : moment
+        timing.preparing = (asked - min(asked, startedAt)) / 1000
+        timing.waiting = (outcome.splits.map(\.queueNanoseconds).max() ?? 0) / 1000
+        let rest = (moment - min(moment, asked)) / 1000
+        timing.predicting = rest - min(rest, timing.waiting)
+        return timing
+    }
+
+    /// Throws when the time is over behind some rows.
+    func requireTime(_ row: Int) throws(Failure) {
+        guard moment > deadline else { return }
+        throw Failure(
+            .deadlineExceeded,
+            "the time of \((deadline - startedAt) / 1_000_000) ms ended behind \(row) of "
+                + "\(call.rows.count) rows; send fewer rows"
+        )
+    }
+
+    func begin(_ head: RequestHead, _ startedAt: UInt64) {
         self.startedAt = startedAt
         moment = startedAt
         var time = deadlineNanoseconds
@@ -206,15 +253,13 @@ final class Predictor {
     // MARK: Choosing
 
     /// The index of the split that the caller names, if there is one.
-    private func forcedSplit(
+    func forcedSplit(
         _ target: PreparedTarget,
         _ forced: Range<Int>?,
         _ text: Span<UInt8>
     ) throws(Failure) -> Int? {
         guard let forced else { return nil }
-        guard allowsForcing else {
-            throw Failure(.badRequest, "this host was started with --no-force")
-        }
+        guard allowsForcing else { throw Self.forcingIsOff }
         let asked = Bytes.string(text, forced.prefix(Names.lengthMaximum))
         guard case .endpoint(let endpoint) = target else {
             throw Failure(
@@ -228,6 +273,8 @@ final class Predictor {
         return index
     }
 
+    static let forcingIsOff = Failure(.badRequest, "this host was started with --no-force")
+
     /// Chooses the split of a row and notes it.
     private func choose(
         _ endpoint: PreparedEndpoint,
@@ -235,8 +282,15 @@ final class Predictor {
         _ arguments: Span<Int>,
         _ content: Span<UInt8>
     ) throws(Failure) -> PreparedSplit {
+        // One split for the whole call: it was chosen with the first row.
+        if let arm {
+            assign(arm)
+            return arm.split
+        }
         var hasSubject = false
-        if let key = endpoint.subjectKey {
+        if let index = call.subject {
+            hasSubject = try takeSubject(index, content)
+        } else if let key = endpoint.subjectKey {
             hasSubject = try findSubject(
                 key,
                 endpoint.subjectName,
@@ -244,6 +298,24 @@ final class Predictor {
                 content
             )
         }
+        let arm = choose(
+            endpoint,
+            forced,
+            hasSubject: hasSubject,
+            wantsSubject: endpoint.subjectKey != nil || call.subject != nil
+        )
+        if call.isOneArm { self.arm = arm }
+        assign(arm)
+        return arm.split
+    }
+
+    /// Chooses a split for a subject, which has been read, or for none.
+    func choose(
+        _ endpoint: PreparedEndpoint,
+        _ forced: Int?,
+        hasSubject: Bool,
+        wantsSubject: Bool
+    ) -> Arm {
         let index: Int
         let assignment: AssignmentKind
         if let forced {
@@ -255,17 +327,30 @@ final class Predictor {
             (index, assignment) = (endpoint.assigner.split(subject: subject.span), .subject)
         } else {
             index = endpoint.assigner.split(random: flip())
-            assignment = endpoint.subjectKey == nil ? .coin : .noSubject
+            assignment = wantsSubject ? .noSubject : .coin
         }
         let split = endpoint.splits[index]
-        assign(split, assignment, subject: hasSubject ? subject : nil)
-        return split
+        return Arm(split: split, assignment: assignment, hasSubject: hasSubject)
     }
 
     private func flip() -> UInt64 {
         var coin = self.coin ?? CoinGenerator(seed: coinSeed)
         defer { self.coin = coin }
         return coin.next()
+    }
+
+    /// Notes that a split answers the row at hand too.
+    func assign(_ arm: Arm) {
+        let subject = arm.hasSubject ? subject : nil
+        outcome.assign(arm.split.text, arm.assignment, intended: arm.intended, subject: subject)
+        if outcome.splits.count > usedSplits.count { usedSplits.append(arm.split) }
+    }
+
+    /// Forgets who was to answer.
+    func forgetAssignments() {
+        outcome.clear()
+        usedSplits.removeAll(keepingCapacity: true)
+        outcome.beginRow()
     }
 
     /// Notes who answers the row at hand, and whose it is.
@@ -281,7 +366,6 @@ final class Predictor {
         _ arguments: Span<Int>,
         _ content: Span<UInt8>
     ) throws(Failure) -> Bool {
-        subject.removeAll(keepingCapacity: true)
         guard
             let index = NativeSurface.subject(
                 key,
@@ -291,22 +375,31 @@ final class Predictor {
                 in: content
             )
         else { return false }
+        return try takeSubject(index, content)
+    }
+
+    /// Reads the subject that a value of the document is; false when it is no usable one.
+    private func takeSubject(_ index: Int, _ content: Span<UInt8>) throws(Failure) -> Bool {
+        subject.removeAll(keepingCapacity: true)
         guard Subject.append(document.entries[index], in: content, to: &subject) else {
             return false
         }
-        guard subject.count <= Subject.bytesMaximum else {
-            throw Failure(
-                .badInput,
-                "the subject has \(subject.count) bytes; at most \(Subject.bytesMaximum) are taken"
-            )
-        }
+        try requireShortSubject()
         return true
+    }
+
+    func requireShortSubject() throws(Failure) {
+        guard subject.count > Subject.bytesMaximum else { return }
+        throw Failure(
+            .badInput,
+            "the subject has \(subject.count) bytes; at most \(Subject.bytesMaximum) are taken"
+        )
     }
 
     // MARK: Asking
 
     /// Finds the inputs of a row in its arguments.
-    private func bind(
+    func bind(
         _ model: ServedModel,
         _ arguments: Span<Int>,
         _ content: Span<UInt8>
@@ -319,7 +412,7 @@ final class Predictor {
     }
 
     /// Why a version cannot be asked. Nothing was executed of the row at hand.
-    private func absent(_ version: LoadedVersion) -> Failure {
+    func absent(_ version: LoadedVersion) -> Failure {
         let name = "\(version.deployment) version \(version.number)"
         switch version.absence {
         case .quarantined(let sentence):
@@ -332,40 +425,51 @@ final class Predictor {
     }
 
     /// Asks a model on this thread; its result is in the frame afterwards.
-    private func ask(
+    func ask(
         _ model: ServedModel,
         _ content: Span<UInt8>
     ) throws(Failure) {
         let values = self.values
+        let end = noting(model) {
+            requestID.withSpan { requestID in
+                model.version.instance?.predict(
+                    values.span,
+                    in: content,
+                    requestID: requestID,
+                    deadline: deadline(of: model),
+                    frame: frame
+                ) ?? .failed(.internalError, "there is no model")
+            }
+        }
+        try check.require(end, of: model.version, in: frame)
+    }
+
+    /// Asks a model on this thread, with a note of it, and looks how long that took.
+    @inline(__always)
+    func noting<R>(_ model: ServedModel, _ body: () -> R) -> R {
         let start = MonotonicClock.now()
+        if askedAt == 0 { askedAt = start }
         if let note {
             note.setRequest(slot: number.slot, key: number.key)
             note.begin(.predicting, of: model.boardEntry, at: start)
         }
-        let end = requestID.withSpan { requestID in
-            model.version.instance?.predict(
-                values.span,
-                in: content,
-                requestID: requestID,
-                deadline: deadline(of: model),
-                frame: frame
-            ) ?? .failed(.internalError, "there is no model")
-        }
+        let result = body()
         note?.end()
         moment = MonotonicClock.now()
         if moment - start > ServedModel.inlineNanoseconds {
             model.noteSlow(moment - start, at: moment, runDelay)
         }
-        try check.require(end, of: model.version, in: frame)
+        return result
     }
 
-    private func deadline(of model: ServedModel) -> UInt64 {
+    func deadline(of model: ServedModel) -> UInt64 {
         guard let own = model.version.execution.deadlineNanoseconds else { return deadline }
         return min(deadline, startedAt + own)
     }
 
     /// Adds a row to what goes to the model's pool.
-    private func postpone(_ row: Int, to model: ServedModel) {
+    func postpone(_ row: Int, to model: ServedModel) {
+        if askedAt == 0 { askedAt = moment }
         let split = outcome.rows[row].split
         let index =
             parts.firstIndex { $0.split == split && !$0.isSubmitted }
@@ -381,6 +485,20 @@ final class Predictor {
         parts[index].rows.append(row)
     }
 
+    /// Leaves a call with tensors to the model's pool.
+    func postpone(_ inputs: TensorInputs, to model: ServedModel) {
+        if askedAt == 0 { askedAt = moment }
+        let split = outcome.rows[0].split
+        var part = PoolPart(model: model, split: split, deadline: deadline(of: model))
+        part.inputs = [0..<0]
+        part.rows = [0]
+        part.tensors = inputs
+        parts.append(part)
+    }
+
+    /// Takes the part back that was made last: it is asked on this thread.
+    func takeLastPart() -> PoolPart? { parts.popLast() }
+
     /// Takes what the pool made of a part; the error names the row as `predict` does.
     func take(
         _ result: PoolResult,
@@ -393,6 +511,9 @@ final class Predictor {
             rows: result.batchRows,
             queueNanoseconds: result.queueNanoseconds
         )
+        if facts.surface == .openInference {
+            return try take(tensors: result, part: part, content)
+        }
         for (index, row) in part.rows.enumerated() {
             if let failure = result.failure(of: index) {
                 outcome.resume(row: row)
@@ -419,8 +540,11 @@ final class Predictor {
     }
 
     /// A failure as the client is told it: that of a batch names its row.
-    private func told(_ failure: Failure, _ row: Int, _ content: Span<UInt8>) -> Failure {
+    func told(_ failure: Failure, _ row: Int, _ content: Span<UInt8>) -> Failure {
         guard call.isBatch else { return failure }
+        guard call.rows[row].id >= 0 else {
+            return Failure(failure.code, "row \(row) of \(call.rows.count): \(failure.sentence)")
+        }
         let id = Bytes.string(content, document.entries[call.rows[row].id].range)
         return Failure(failure.code, "row \(row) of the batch, id \(id): \(failure.sentence)")
     }
@@ -438,8 +562,26 @@ struct PoolPart {
     var inputs: [Range<Int>] = []
     /// Which of the request's rows they are.
     var rows: [Int] = []
+    /// The tensors that it is, instead of rows.
+    var tensors: TensorInputs?
     /// Whether the pool has it.
     var isSubmitted = false
+}
+
+/// What the body of a request looks like.
+enum RequestForm {
+    case native
+    case dataiku(isMulti: Bool)
+}
+
+/// A split that was chosen for a whole call, and why.
+struct Arm {
+    let split: PreparedSplit
+    let assignment: AssignmentKind?
+    /// Whether the predictor has the subject that it was chosen for.
+    let hasSubject: Bool
+    /// The name of the split that could not answer.
+    var intended: [UInt8]?
 }
 
 @available(*, unavailable)

@@ -75,7 +75,8 @@ struct PreparedState {
                 endpoint: endpoint,
                 split: split,
                 version: version?.number,
-                revision: revision
+                revision: revision,
+                output: version?.description.output ?? .unknown
             ),
             metrics: series.metrics(Self.key(endpoint.name, split.name, version))
         )

@@ -14,6 +14,7 @@ import Surfaces
 
 /// What a record is made of beside the rows.
 struct RequestFacts {
+    var surface = Surface.native
     var endpoint: PreparedEndpoint?
     var code: FailureCode?
     var status = 200
@@ -99,8 +100,8 @@ struct RequestRecord: ~Copyable {
         appendTime()
         text.append(literal: ",\"requestId\":")
         predictor.requestID.withSpan { text.append(jsonString: $0) }
-        text.append(literal: ",\"surface\":\"native\"")
         let facts = predictor.facts
+        text.append(literal: facts.surface.member)
         var rows = predictor.call.rows.count
         var queueNanoseconds: UInt64 = 0
         if let split {
@@ -108,6 +109,7 @@ struct RequestRecord: ~Copyable {
             used.text.appendRecordOpening(to: &text)
             if let assignment = used.assignment {
                 text.append(literal: assignment.member)
+                appendDefaultSeed(assignment, facts.endpoint)
             }
             if let intended = used.intended {
                 text.append(literal: ",\"intendedBackendName\":")
@@ -137,6 +139,17 @@ struct RequestRecord: ~Copyable {
         text.append(literal: ",\"results\":[")
     }
 
+    /// Appends what a subject was hashed with that the caller has named, and not the endpoint.
+    private mutating func appendDefaultSeed(
+        _ assignment: AssignmentKind,
+        _ endpoint: PreparedEndpoint?
+    ) {
+        guard assignment == .subject, let endpoint, endpoint.subjectKey == nil else { return }
+        text.append(literal: ",\"experimentId\":")
+        text.append(jsonString: endpoint.name)
+        text.append(",\"algorithm\":\"\(Assigner.algorithm)\"")
+    }
+
     /// Appends one row; `payloadRoom` is how many bytes it may take with inputs and output, and nil
     /// when they are not wanted.
     private mutating func appendRow(
@@ -158,10 +171,38 @@ struct RequestRecord: ~Copyable {
             let place = predictor.outcome.rows[row].subject
             predictor.outcome.subjects.withSpan { text.append(jsonString: $0.extracting(place)) }
         }
+        appendContext(of: predictor.call.rows[row], predictor, content)
         if let payloadRoom {
             appendPayloads(row, predictor, content, room: payloadRoom - (text.count - start))
         }
         text.append(UInt8(ascii: "}"))
+    }
+
+    /// Bytes of what a caller wants to be logged with a row.
+    private static let contextBytesMaximum = 4096
+
+    /// Appends what the caller wants to be logged with the row.
+    private mutating func appendContext(
+        of row: PredictionCall.Row,
+        _ predictor: Predictor,
+        _ content: Span<UInt8>
+    ) {
+        guard row.context >= 0 else { return }
+        let place = predictor.document.entries[row.context].range
+        guard place.count <= Self.contextBytesMaximum else {
+            return text.append(literal: ",\"context\":\"dropped\"")
+        }
+        let before = text.count
+        text.append(literal: ",\"context\":")
+        text.append(content.extracting(place))
+        removeLineEnds(from: before)
+    }
+
+    /// Checked JSON has line ends only between its tokens; a record is one line.
+    private mutating func removeLineEnds(from start: Int) {
+        for index in start..<text.count where text[index] == 0x0a || text[index] == 0x0d {
+            text[index] = 0x20
+        }
     }
 
     /// Appends a row's inputs and its output, or, where they have no room, that they are gone.
@@ -171,6 +212,9 @@ struct RequestRecord: ~Copyable {
         _ content: Span<UInt8>,
         room: Int
     ) {
+        if let answer = predictor.tensors.answer {
+            return appendTensors(predictor, answer, content, room: room)
+        }
         let arguments = predictor.call.rows[row].arguments
         var output = 0..<0
         if row < predictor.outcome.rows.count { output = predictor.outcome.rows[row].output }
@@ -191,10 +235,33 @@ struct RequestRecord: ~Copyable {
             text.append(literal: ",\"output\":")
             predictor.outcome.outputs.withSpan { text.append($0.extracting(output)) }
         }
-        // Checked JSON has line ends only between its tokens; a record is one line.
-        for index in before..<text.count where text[index] == 0x0a || text[index] == 0x0d {
-            text[index] = 0x20
+        removeLineEnds(from: before)
+    }
+
+    /// Appends the tensors of a call that went to a model as they are, and what it has written.
+    private mutating func appendTensors(
+        _ predictor: Predictor,
+        _ answer: TensorAnswer,
+        _ content: Span<UInt8>,
+        room: Int
+    ) {
+        let request = predictor.tensors.request
+        var inputs: [UInt8] = []
+        var outputs: [UInt8] = []
+        // An element takes two bytes or more, its comma counted.
+        let elements = request.tensors.reduce(0) { $0 + $1.count }
+        var isShort = elements <= room / 2 && answer.bytes.count <= room
+        if isShort {
+            request.appendTensors(predictor.document, content, to: &inputs)
+            let bytes = answer.bytes
+            TensorResult.append(answer.results, bytes.span, to: &outputs)
+            isShort = inputs.count + outputs.count + 64 <= room
         }
+        guard isShort else { return text.append(literal: ",\"payloads\":\"dropped\"") }
+        text.append(literal: ",\"inputs\":")
+        text.append(inputs.span)
+        text.append(literal: ",\"output\":")
+        text.append(outputs.span)
     }
 
     private mutating func appendTime() {

@@ -82,40 +82,181 @@ extension ServingLoop {
         _ text: Span<UInt8>,
         _ content: Span<UInt8>
     ) -> Answering {
-        let route = Route(pathText, path: path)
+        var route = Route(pathText, path: path)
         switch route {
         case .native(let name):
-            guard exchange.head.method == .post else {
-                refuseMethod("POST", exchange)
+            return predict(exchange, .native, text, content) { loop throws(Failure) in
+                try loop.find(pathText, name)
+            }
+        case .unknown(let surface):
+            // Some clients double a slash; such a path is read again without it.
+            var plain: [UInt8] = []
+            if Route.collapse(pathText, path, to: &plain) {
+                return answer(exchange, plain.span, 0..<plain.count, text, content)
+            }
+            route = .unknown(surface)
+        default: break
+        }
+        return answer(exchange, route, pathText, text, content)
+    }
+
+    /// Answers a request for something that is no native prediction.
+    private func answer(
+        _ exchange: Exchange,
+        _ route: Route,
+        _ pathText: Span<UInt8>,
+        _ text: Span<UInt8>,
+        _ content: Span<UInt8>
+    ) -> Answering {
+        switch route {
+        case .dataiku(let verb, let target):
+            predictor.facts.surface = .dataiku
+            guard verb != .other else {
+                let sentence =
+                    "this host predicts: the verbs of an endpoint are predict and predict-multi"
+                fail(Failure(.unsupported, sentence), exchange)
                 return .done
             }
-            var failure: Failure?
-            do throws(Failure) {
-                let target = try find(pathText, name)
-                try predictor.predict(
-                    target,
-                    exchange.head,
-                    in: text,
-                    content,
-                    startedAt: exchange.startedAt
-                )
-                if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
-            } catch {
-                if predictor.waitsForModel, eventLoop.now < predictor.deadline {
-                    return .parked(until: predictor.deadline)
-                }
-                failure = error
+            let form = RequestForm.dataiku(isMulti: verb == .predictMulti)
+            return predict(exchange, form, text, content) { loop throws(Failure) in
+                .endpoint(try loop.findService(pathText, target))
             }
-            conclude(exchange, failure, content)
-        case .live, .ready, .readyTarget:
-            answerHealth(exchange, route, pathText)
-        case .unknown:
-            let sentence =
-                "there is nothing at this path; predictions are at POST /v1/<endpoint>, "
-                + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>"
-            fail(Failure(.routeNotFound, sentence), exchange)
+        case .openInference(.infer, let model, let version):
+            predictor.facts.surface = .openInference
+            return infer(exchange, pathText, model, version, text, content)
+        case .openInference(let verb, let model, let version):
+            predictor.facts.surface = .openInference
+            answerModel(exchange, verb, pathText, model, version, content)
+        case .isAlive:
+            predictor.facts.surface = .dataiku
+            answerPlain(exchange) { _ = $0.writeHealth(isLive: true) }
+        case .description: answerPlain(exchange) { $0.writeDescription() }
+        case .live, .ready, .readyTarget: answerHealth(exchange, route, pathText)
+        case .native: break
+        case .unknown(let surface):
+            predictor.facts.surface = surface
+            fail(Failure(.routeNotFound, Self.nothing(surface)), exchange)
         }
         return .done
+    }
+
+    private static func nothing(_ surface: Surface) -> String {
+        switch surface {
+        case .native:
+            "there is nothing at this path; predictions are at POST /v1/<endpoint>, "
+                + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>"
+        case .dataiku:
+            "there is nothing at this path; predictions are at POST "
+                + "/public/api/v1/<service>/<endpoint>/predict and …/predict-multi; what admins do "
+                + "is on the admin listener"
+        case .openInference:
+            "there is nothing at this path; inferences are at POST /v2/models/<model>/infer and "
+                + "/v2/models/<model>/versions/<version>/infer"
+        }
+    }
+
+    /// Predicts for a request whose target `find` finds.
+    private func predict(
+        _ exchange: Exchange,
+        _ form: RequestForm,
+        _ text: Span<UInt8>,
+        _ content: Span<UInt8>,
+        _ find: (ServingLoop) throws(Failure) -> PreparedTarget
+    ) -> Answering {
+        guard exchange.head.method == .post else {
+            refuseMethod("POST", exchange)
+            return .done
+        }
+        var failure: Failure?
+        do throws(Failure) {
+            let target = try find(self)
+            if case .endpoint(let endpoint) = target { try take(endpoint) }
+            try requirePlain(exchange.head)
+            try predictor.predict(
+                target,
+                form,
+                exchange.head,
+                in: text,
+                content,
+                startedAt: exchange.startedAt
+            )
+            if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
+        } catch {
+            if let parked = parked() { return parked }
+            failure = error
+        }
+        conclude(exchange, failure, content)
+        return .done
+    }
+
+    /// Predicts for a request with tensors.
+    private func infer(
+        _ exchange: Exchange,
+        _ pathText: Span<UInt8>,
+        _ name: Range<Int>,
+        _ version: Range<Int>?,
+        _ text: Span<UInt8>,
+        _ content: Span<UInt8>
+    ) -> Answering {
+        guard exchange.head.method == .post else {
+            refuseMethod("POST", exchange)
+            return .done
+        }
+        var failure: Failure?
+        do throws(Failure) {
+            let model = try findModel(pathText, name, version)
+            if case .endpoint(let endpoint) = model.target { try take(endpoint) }
+            try requirePlain(exchange.head)
+            predictor.tensors.model.removeAll(keepingCapacity: true)
+            predictor.tensors.model.append(pathText.extracting(name))
+            try predictor.predict(
+                tensorsOf: model,
+                exchange.head,
+                in: text,
+                content,
+                startedAt: exchange.startedAt
+            )
+            if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
+        } catch {
+            if let parked = parked() { return parked }
+            failure = error
+        }
+        conclude(exchange, failure, content)
+        return .done
+    }
+
+    /// What becomes of a request that needs a model which is being loaded.
+    private func parked() -> Answering? {
+        guard predictor.waitsForModel, eventLoop.now < predictor.deadline else { return nil }
+        return .parked(until: predictor.deadline)
+    }
+
+    /// Throws for a body that would have to be decompressed.
+    private func requirePlain(_ head: RequestHead) throws(Failure) {
+        guard head.hasContentCoding else { return }
+        throw Failure(
+            .unsupportedEncoding,
+            "the body has a Content-Encoding, and this host takes plain bodies alone: send it "
+                + "without compression"
+        )
+    }
+
+    /// Notes the endpoint that answers; throws for one that is switched off.
+    private func take(_ endpoint: PreparedEndpoint) throws(Failure) {
+        predictor.facts.endpoint = endpoint
+        guard endpoint.isDisabled else { return }
+        throw Failure(
+            .endpointDisabled,
+            "the endpoint '\(endpoint.name)' was switched off by an admin; nothing was executed"
+        )
+    }
+
+    /// Answers a question that is only read, with what `write` makes of it.
+    func answerPlain(_ exchange: Exchange, _ write: (ServingLoop) -> Void) {
+        let method = exchange.head.method
+        guard method == .get || method == .head else { return refuseMethod("GET, HEAD", exchange) }
+        write(self)
+        finishAnswer(.ok, exchange.connection, withBody: method != .head)
     }
 
     private func answerHealth(_ exchange: Exchange, _ route: Route, _ pathText: Span<UInt8>) {
@@ -142,7 +283,12 @@ extension ServingLoop {
         if exchange.isMarked, predictor.verdict != nil { noteGuilty(exchange, content) }
         if predictor.hasFallenBack { predictor.settleFallbacks() }
         if let failure { fail(failure, exchange) } else { succeed(exchange, content) }
-        leaveRecords(key: exchange.number.key, startedAt: exchange.startedAt, content: content)
+        let (key, startedAt) = (exchange.number.key, exchange.startedAt)
+        guard predictor.isTranscoded else {
+            return leaveRecords(key: key, startedAt: startedAt, content: content)
+        }
+        let rows = predictor.tensors.rows
+        leaveRecords(key: key, startedAt: startedAt, content: rows.span)
     }
 
     /// What a path names.
@@ -150,27 +296,90 @@ extension ServingLoop {
         guard let target = snapshot.target(text, name) else {
             throw snapshot.missing(Bytes.string(text, name))
         }
-        if case .endpoint(let endpoint) = target { predictor.facts.endpoint = endpoint }
         return target
     }
 
+    /// The endpoint of a service.
+    private func findService(
+        _ text: Span<UInt8>,
+        _ path: Range<Int>
+    ) throws(Failure) -> PreparedEndpoint {
+        guard let endpoint = snapshot.endpoint(ofService: text, path) else {
+            throw snapshot.missing(service: Bytes.string(text, path))
+        }
+        return endpoint
+    }
+
+    /// What Open Inference's name of a model stands for.
+    func findModel(
+        _ text: Span<UInt8>,
+        _ name: Range<Int>,
+        _ version: Range<Int>?
+    ) throws(Failure) -> ModelTarget {
+        guard let model = snapshot.openModel(text, name, version: version) else {
+            throw snapshot.missing(
+                model: Bytes.string(text, name),
+                version: version.map { Bytes.string(text, $0) }
+            )
+        }
+        return model
+    }
+
     private func succeed(_ exchange: Exchange, _ content: Span<UInt8>) {
-        NativeSurface.appendAnswer(
+        switch predictor.facts.surface {
+        case .native:
+            NativeSurface.appendAnswer(
+                predictor.outcome,
+                to: predictor.call,
+                of: predictor.document,
+                in: content,
+                requestID: predictor.requestID,
+                body: &body
+            )
+        case .dataiku:
+            DataikuSurface.appendAnswer(
+                predictor.outcome,
+                to: predictor.call,
+                service: predictor.facts.endpoint?.service ?? "",
+                endpoint: predictor.facts.endpoint?.name ?? "",
+                timing: predictor.timing,
+                requestID: predictor.requestID,
+                body: &body
+            )
+        case .openInference: appendTensors()
+        }
+        appendSplitFields()
+        let isBinary = predictor.tensors.isBinary && predictor.facts.surface == .openInference
+        finishAnswer(
+            .ok,
+            exchange.connection,
+            contentType: isBinary ? "application/octet-stream" : nil
+        )
+    }
+
+    private func appendTensors() {
+        let answer = predictor.tensors.answer
+        let (bytes, model) = (answer?.bytes ?? [], predictor.tensors.model)
+        let header = openInference.appendAnswer(
             predictor.outcome,
-            to: predictor.call,
-            of: predictor.document,
-            in: content,
+            results: answer?.results,
+            bytes.span,
+            to: predictor.tensors.request,
+            model: model.span,
             requestID: predictor.requestID,
             body: &body
         )
-        appendSplitFields()
-        finishAnswer(.ok, exchange.connection)
+        predictor.tensors.isBinary = header != nil
+        guard let header else { return }
+        fields.append(literal: "Inference-Header-Content-Length: ")
+        fields.append(decimal: UInt64(header))
+        fields.append(literal: "\r\n")
     }
 
-    /// The fields that name the split: of a single request that got that far.
+    /// The fields that name the split, of a request that got that far: where one answers all of it.
     private func appendSplitFields() {
-        guard !predictor.call.isBatch, predictor.outcome.isAssigned,
-            let split = predictor.outcome.splits.last
+        guard !predictor.call.isBatch || predictor.call.isOneArm && predictor.outcome.hasOneSplit,
+            predictor.outcome.isAssigned, let split = predictor.outcome.splits.last
         else { return }
         split.text.appendFields(to: &fields)
     }
@@ -194,7 +403,8 @@ extension ServingLoop {
             default: .badRequest
             }
         predictor.facts.code = code
-        NativeSurface.appendFailure(
+        if let path = head?.path { predictor.facts.surface = Route.surface(text, path) }
+        predictor.facts.surface.appendFailure(
             Failure(code, fault.problem),
             predictor.outcome,
             requestID: predictor.requestID,
@@ -205,22 +415,22 @@ extension ServingLoop {
         leaveRecords(key: number.key, startedAt: startedAt, content: [UInt8]().span)
     }
 
-    private func refuseMethod(_ allowed: String, _ exchange: Exchange) {
+    func refuseMethod(_ allowed: String, _ exchange: Exchange) {
         fields.append("Allow: \(allowed)\r\n")
         fail(Failure(.methodNotAllowed, "this path takes \(allowed)"), exchange)
     }
 
-    private func fail(_ failure: Failure, _ exchange: Exchange) {
+    func fail(_ failure: Failure, _ exchange: Exchange) {
         predictor.facts.code = failure.code
-        NativeSurface.appendFailure(
+        predictor.facts.surface.appendFailure(
             failure,
             predictor.outcome,
             requestID: predictor.requestID,
             body: &body
         )
         appendSplitFields()
-        let status = failure.code.nativeStatus
-        if status == .serviceUnavailable { fields.append(literal: "Retry-After: 1\r\n") }
+        let status = failure.code.status(on: predictor.facts.surface)
+        if failure.code.isPassing { fields.append(literal: "Retry-After: 1\r\n") }
         finishAnswer(status, exchange.connection, withBody: exchange.head.method != .head)
     }
 }

@@ -39,6 +39,7 @@ package final class ServingLoop {
     var body = ByteBuffer(capacity: 4096)
     var answer = ByteBuffer(capacity: 4096)
     var fields = ByteBuffer(capacity: 4096)
+    var openInference = OpenInferenceSurface()
     private var recorder = RequestRecord()
     private var wallClock = WallClock()
     private var dateSecond: Int64 = -1
@@ -221,7 +222,12 @@ package final class ServingLoop {
     }
 
     /// Puts head and body together in `answer`.
-    func finishAnswer(_ status: Status, _ connection: ConnectionField, withBody: Bool = true) {
+    func finishAnswer(
+        _ status: Status,
+        _ connection: ConnectionField,
+        withBody: Bool = true,
+        contentType: StaticString? = nil
+    ) {
         predictor.facts.status = status.rawValue
         fields.append(literal: "X-Request-Id: ")
         fields.append(predictor.requestID)
@@ -232,6 +238,7 @@ package final class ServingLoop {
             bodyBytes: body.count,
             date: date,
             connection: connection,
+            contentType: contentType,
             fields: fields,
             to: &answer
         )
@@ -257,10 +264,11 @@ package final class ServingLoop {
         let now = asked > startedAt ? asked : MonotonicClock.now()
         predictor.facts.durationNanoseconds = now &- startedAt
         eventLoop.advance(to: now)
+        let time = wallClock.time(at: now)
         recorder.write(
             predictor,
             in: content,
-            at: wallClock.time(at: now),
+            at: time,
             withPayloads: state.configuration.logsPayloads
         ) { part in
             if !ring.stage(part, key: key) {
@@ -268,14 +276,14 @@ package final class ServingLoop {
                 state.countLostRecord()
             }
         }
-        count()
+        count(at: UInt64(max(0, time.microseconds)) / 1000)
     }
 
     /// Lets the records count that were left: the answer that they are of exists.
     func publishRecords() { ring.publish() }
 
     /// Counts the request at hand, once for each split that it has a record of.
-    private func count() {
+    private func count(at milliseconds: UInt64) {
         let facts = predictor.facts
         guard !predictor.usedSplits.isEmpty else {
             guard let code = facts.code else { return }
@@ -283,7 +291,10 @@ package final class ServingLoop {
             return
         }
         for split in predictor.usedSplits {
-            split.metrics.loop(index).count(nanoseconds: facts.durationNanoseconds)
+            split.metrics.loop(index).count(
+                nanoseconds: facts.durationNanoseconds,
+                at: milliseconds
+            )
             if let code = facts.code { split.metrics.errors.count(code) }
         }
     }

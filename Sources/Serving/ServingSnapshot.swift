@@ -34,6 +34,10 @@ package final class PreparedEndpoint: Sendable {
     /// What a request's subject stands under; nil: there is no experiment, and no subject.
     package let subjectKey: SubjectKey?
     package let assigner: Assigner
+    /// The group that it belongs to.
+    package let service: String
+    /// Whether an admin has switched it off.
+    package let isDisabled: Bool
     package let splits: [PreparedSplit]
     /// What answers when the chosen split cannot.
     package let fallback: PreparedSplit?
@@ -45,16 +49,23 @@ package final class PreparedEndpoint: Sendable {
     package init(
         endpoint: Endpoint,
         splits: [PreparedSplit],
-        unassigned: ErrorCounters = ErrorCounters()
+        unassigned: ErrorCounters = ErrorCounters(),
+        isDisabled: Bool = false
     ) {
         self.unassigned = unassigned
+        self.isDisabled = isDisabled
+        service = endpoint.service
         name = endpoint.name
         subjectKey = endpoint.experiment?.subjectKey
         self.splits = splits
         fallback = endpoint.fallback.flatMap { name in
             splits.first { $0.name.elementsEqual(name.utf8) }
         }
-        assigner = Assigner(experiment: endpoint.experiment?.id, splits: endpoint.splits)
+        // Without an experiment a caller may name a subject nevertheless; its seed is the name.
+        assigner = Assigner(
+            experiment: endpoint.experiment?.id ?? endpoint.name,
+            splits: endpoint.splits
+        )
         if case .member(let member) = endpoint.experiment?.subjectKey {
             subjectName = Array(member.utf8)
         } else {
@@ -100,13 +111,13 @@ package final class ServingSnapshot: Sendable {
     package let models: [ServedModel]
     /// Why the files are not what is served; nil when they are.
     package let degraded: String?
-    /// Every path that means something, without its `/v1/`, one behind the other, and where each
-    /// ends; and what it means.
-    private let paths: [UInt8]
-    private let pathEnds: [UInt32]
-    private let targets: [PreparedTarget]
-    /// Indices into `targets` by the hash of the path; -1 is empty; a power of two long.
-    private let table: [Int32]
+    /// Deployments that an admin has unloaded, by their names in Open Inference.
+    let unloaded: [String]
+    private let paths: PathTable<PreparedTarget>
+    /// Endpoints by their service and name, with a slash between them.
+    private let services: PathTable<PreparedEndpoint>
+    /// What Open Inference calls models, alone or with a slash and a version.
+    private let openModels: PathTable<ModelTarget>
 
     /// Prepares the paths: an endpoint's name alone or with `latest`; a deployment's name with a
     /// version, with a branch and a version, and alone where no endpoint has it.
@@ -114,39 +125,45 @@ package final class ServingSnapshot: Sendable {
         revision: Int,
         endpoints: [PreparedEndpoint],
         deployments: [PreparedDeployment] = [],
-        degraded: String? = nil
+        degraded: String? = nil,
+        unloaded: [String] = []
     ) {
+        self.unloaded = unloaded
         self.degraded = degraded
         models = deployments.map(\.model).distinct
         self.revision = revision
         self.endpoints = endpoints
         self.deployments = deployments
-        var meanings = PathMeanings()
+        var list = PathList<PreparedTarget>()
+        var services = PathList<PreparedEndpoint>()
+        var models = PathList<ModelTarget>()
         for endpoint in endpoints {
             let name = endpoint.name
             for path in [name, "\(name)/latest", "\(name)/main/latest"] {
-                meanings.add(path, .endpoint(endpoint))
+                list.add(path, .endpoint(endpoint))
+            }
+            services.add("\(endpoint.service)/\(name)", endpoint)
+            for path in [name, "\(name)/latest"] {
+                models.add(path, ModelTarget(target: .endpoint(endpoint)))
             }
         }
         for deployment in deployments {
-            meanings.add(deployment, revision)
+            for (reference, target) in deployment.targets(revision) {
+                list.add(reference, target)
+                models.add(reference, target)
+            }
         }
-        targets = meanings.targets
-        paths = meanings.paths.flatMap { $0 }
-        var end: UInt32 = 0
-        pathEnds = meanings.paths.map {
-            end += UInt32($0.count)
-            return end
+        for endpoint in endpoints {
+            for (index, split) in endpoint.splits.enumerated() {
+                models.add(
+                    "\(endpoint.name)/\(String(decoding: split.name, as: UTF8.self))",
+                    ModelTarget(target: .endpoint(endpoint), arm: index)
+                )
+            }
         }
-        var size = 8
-        while size < targets.count * 2 { size *= 2 }
-        var table = [Int32](repeating: -1, count: size)
-        for (index, path) in meanings.paths.enumerated() {
-            var place = ServingSnapshot.hash(path.span) & (size - 1)
-            while table[place] >= 0 { place = (place + 1) & (size - 1) }
-            table[place] = Int32(index)
-        }
-        self.table = table
+        paths = PathTable(list)
+        self.services = PathTable(services)
+        openModels = PathTable(models)
     }
 
     /// The names that each model can be asked for by, beside its number.
@@ -157,17 +174,68 @@ package final class ServingSnapshot: Sendable {
 
     /// What the path means that stands in a request, without its `/v1/`.
     package func target(_ text: Span<UInt8>, _ path: Range<Int>) -> PreparedTarget? {
-        let paths = paths
-        let mask = table.count - 1
-        var place = ServingSnapshot.hash(text.extracting(path)) & mask
-        while table[place] >= 0 {
-            let candidate = Int(table[place])
-            let start = candidate == 0 ? 0 : Int(pathEnds[candidate - 1])
-            let known = paths.span.extracting(start..<Int(pathEnds[candidate]))
-            if Bytes.equal(text.extracting(path), known) { return targets[candidate] }
-            place = (place + 1) & mask
+        paths.meaning(text.extracting(path))
+    }
+
+    /// The endpoint that a service and a name stand for, which are in a request, with a slash
+    /// between them.
+    func endpoint(ofService text: Span<UInt8>, _ path: Range<Int>) -> PreparedEndpoint? {
+        services.meaning(text.extracting(path))
+    }
+
+    /// What Open Inference's name of a model and of its version stand for.
+    func openModel(
+        _ text: Span<UInt8>,
+        _ name: Range<Int>,
+        version: Range<Int>?
+    ) -> ModelTarget? {
+        guard let version else { return openModels.meaning(text.extracting(name)) }
+        var path: [UInt8] = []
+        path.append(text.extracting(name))
+        path.append(UInt8(ascii: "/"))
+        path.append(text.extracting(version))
+        return openModels.meaning(path.span)
+    }
+
+    /// Why a service and an endpoint, with a slash between them, name nothing.
+    func missing(service path: String) -> Failure {
+        let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
+        let (service, name) = (parts.first ?? "", parts.last ?? "")
+        let inService = endpoints.filter { $0.service == service }.map(\.name)
+        guard inService.isEmpty else {
+            return Failure(
+                .endpointNotFound,
+                "the service '\(service)' has no endpoint '\(name.prefix(Names.lengthMaximum))'; it "
+                    + "has \(inService.joined(separator: ", "))"
+            )
         }
-        return nil
+        let guess = Suggestion.nearest(to: service, in: endpoints.map(\.service))
+        return Failure(
+            .endpointNotFound,
+            "there is no service '\(service.prefix(Names.lengthMaximum))'"
+                + (guess.map { "; did you mean '\($0)'?" } ?? "")
+        )
+    }
+
+    /// Why Open Inference's name of a model, and of a version, names nothing.
+    func missing(model name: String, version: String?) -> Failure {
+        guard let version else {
+            guard name.contains("~") else { return missing(name) }
+            return missing(model: name, version: "latest")
+        }
+        if let endpoint = endpoints.first(where: { $0.name == name }) {
+            let arms = endpoint.splits.map { String(decoding: $0.name, as: UTF8.self) }
+            return Failure(
+                .backendNotFound,
+                "the endpoint '\(name)' has no split '\(version.prefix(Names.lengthMaximum))'; its "
+                    + "versions are its splits: \(arms.joined(separator: ", "))"
+            )
+        }
+        let parts = name.split(separator: "~")
+        guard parts.count > 1, let last = parts.last else {
+            return missing("\(name)/\(version)")
+        }
+        return missing("\(last)/\(parts.dropLast().joined(separator: "~"))/\(version)")
     }
 
     /// Why a path, without its `/v1/`, names nothing.
@@ -210,55 +278,60 @@ package final class ServingSnapshot: Sendable {
                 + "; 'switchyard alias set \(argument) ALIAS VERSION --reload' loads one"
         )
     }
-
-    /// FNV-1a; names are few, short, and the host's own.
-    private static func hash(_ name: Span<UInt8>) -> Int {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for index in name.indices {
-            hash = (hash ^ UInt64(name[index])) &* 0x100_0000_01b3
-        }
-        return Int(truncatingIfNeeded: hash >> 16 ^ hash)
-    }
 }
 
-/// Collects paths; the first meaning of a path is the one that counts.
-private struct PathMeanings {
-    var paths: [[UInt8]] = []
-    var targets: [PreparedTarget] = []
-    private var known: Set<String> = []
+/// What Open Inference calls a model.
+struct ModelTarget: Sendable {
+    let target: PreparedTarget
+    /// The split that the version names, of an endpoint; nil: it names none.
+    var arm: Int?
+}
 
-    mutating func add(_ path: String, _ target: PreparedTarget) {
-        guard known.insert(path).inserted else { return }
-        paths.append(Array(path.utf8))
-        targets.append(target)
-    }
-
-    mutating func add(_ deployment: PreparedDeployment, _ revision: Int) {
-        let reference = deployment.reference
-        // By the reference, and by the number that it stands for.
+extension PreparedDeployment {
+    /// What is meant by the reference, and by the number that it stands for.
+    fileprivate func targets(_ revision: Int) -> [(DeploymentReference, PreparedTarget)] {
         let number = DeploymentReference(
             branch: reference.branch,
             name: reference.name,
-            version: .number(deployment.version.number)
+            version: .number(version.number)
         )
-        for reference in reference == number ? [number] : [reference, number] {
-            let target = PreparedTarget.deployment(
-                PreparedSplit(
-                    name: "",
-                    backend: .model(deployment.model),
-                    text: SplitText(
-                        direct: reference,
-                        version: deployment.version.number,
-                        revision: revision
-                    ),
-                    metrics: deployment.metrics
-                )
+        return (reference == number ? [number] : [reference, number]).map { reference in
+            let split = PreparedSplit(
+                name: "",
+                backend: .model(model),
+                text: SplitText(
+                    direct: reference,
+                    version: version.number,
+                    revision: revision,
+                    output: version.description.output
+                ),
+                metrics: metrics
             )
-            let folder = Names.folder(ofBranch: reference.branch)
-            add("\(reference.name)/\(folder)/\(reference.version)", target)
-            guard reference.branch == "main" else { continue }
-            add("\(reference.name)/\(reference.version)", target)
-            if reference.version == .latest { add(reference.name, target) }
+            return (reference, .deployment(split))
+        }
+    }
+}
+
+extension PathList<PreparedTarget> {
+    /// Adds a version under its paths on the native surface.
+    fileprivate mutating func add(_ reference: DeploymentReference, _ target: PreparedTarget) {
+        let folder = Names.folder(ofBranch: reference.branch)
+        add("\(reference.name)/\(folder)/\(reference.version)", target)
+        guard reference.branch == "main" else { return }
+        add("\(reference.name)/\(reference.version)", target)
+        if reference.version == .latest { add(reference.name, target) }
+    }
+}
+
+extension PathList<ModelTarget> {
+    /// Adds a version under its names in Open Inference: a branch stands before the name.
+    fileprivate mutating func add(_ reference: DeploymentReference, _ target: PreparedTarget) {
+        let folder = Names.folder(ofBranch: reference.branch)
+        var names = ["\(folder)~\(reference.name)"]
+        if reference.branch == "main" { names.append(reference.name) }
+        for name in names {
+            add("\(name)/\(reference.version)", ModelTarget(target: target))
+            if reference.version == .latest { add(name, ModelTarget(target: target)) }
         }
     }
 }

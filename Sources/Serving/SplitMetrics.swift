@@ -51,13 +51,15 @@ final class LoopCounters: Sendable {
     private let buckets: InlineArray<20, Atomic<UInt64>>
     private let nanoseconds = Atomic<UInt64>(0)
     private let waiting = Atomic<Int>(0)
+    private let last = Atomic<UInt64>(0)
 
     init() {
         buckets = InlineArray { _ in Atomic(0) }
     }
 
-    /// Counts one answer. Called by the loop only.
-    func count(nanoseconds duration: UInt64) {
+    /// Counts one answer, at some milliseconds since 1970. Called by the loop only.
+    func count(nanoseconds duration: UInt64, at milliseconds: UInt64) {
+        last.store(milliseconds, ordering: .relaxed)
         var place = 0
         while place < SplitMetrics.bounds.count, duration > SplitMetrics.bounds[place] {
             place += 1
@@ -76,6 +78,7 @@ final class LoopCounters: Sendable {
     func add(to counts: inout SplitCounts) {
         for place in 0..<20 { counts.buckets[place] += buckets[place].load(ordering: .relaxed) }
         counts.nanoseconds += nanoseconds.load(ordering: .relaxed)
+        counts.lastMilliseconds = max(counts.lastMilliseconds, last.load(ordering: .relaxed))
         counts.waiting += waiting.load(ordering: .relaxed)
     }
 }
@@ -88,6 +91,8 @@ package struct SplitCounts: Sendable {
     package var nanoseconds: UInt64 = 0
     /// Requests that wait for a pool, or that it computes.
     package var waiting = 0
+    /// When the last answer was, in milliseconds since 1970; 0: there was none.
+    package var lastMilliseconds: UInt64 = 0
     /// How many answers there were.
     package var requests: UInt64 { buckets.reduce(0, +) }
 }

@@ -24,6 +24,10 @@ package enum FailureCode: String, Sendable, CaseIterable {
     case queueFull = "queue_full"
     case modelCrashed = "model_crashed"
     case deploymentQuarantined = "deployment_quarantined"
+    case unsupported = "unsupported"
+    case unsupportedEncoding = "unsupported_encoding"
+    case endpointDisabled = "endpoint_disabled"
+    case modelControlOff = "model_control_off"
 
     /// A number from 0 on for each code, for tables.
     package var place: Int {
@@ -45,21 +49,38 @@ package enum FailureCode: String, Sendable, CaseIterable {
         case .queueFull: 14
         case .modelCrashed: 15
         case .deploymentQuarantined: 16
+        case .unsupported: 17
+        case .unsupportedEncoding: 18
+        case .endpointDisabled: 19
+        case .modelControlOff: 20
         }
     }
 
-    /// The status on the native surface. A client there sends again on 429 and 5xx, so what was
-    /// executed never answers one.
-    package var nativeStatus: Status {
+    /// The status on a surface. A client of the native one sends again on 429, 500, 502, 503 and
+    /// 504, so what was executed never answers one of those there.
+    package func status(on surface: Surface) -> Status {
         switch self {
-        case .badRequest, .badJSON, .badInput, .modelFailed, .modelCrashed: .badRequest
+        case .modelFailed, .modelCrashed: surface == .native ? .badRequest : .internalServerError
+        case .deadlineExceeded: surface == .native ? .requestTimeout : .gatewayTimeout
+        case .badRequest, .badJSON, .badInput: .badRequest
         case .endpointNotFound, .deploymentNotFound, .versionNotLoaded, .backendNotFound,
             .routeNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .tooLarge: .contentTooLarge
-        case .deadlineExceeded: .requestTimeout
-        case .notReady, .draining, .queueFull, .deploymentQuarantined: .serviceUnavailable
+        case .unsupported: .notImplemented
+        case .unsupportedEncoding: .unsupportedMediaType
+        case .notReady, .draining, .queueFull, .deploymentQuarantined, .endpointDisabled,
+            .modelControlOff:
+            .serviceUnavailable
+        }
+    }
+
+    /// Whether the same request may be answered when it is sent again later.
+    package var isPassing: Bool {
+        switch self {
+        case .notReady, .draining, .queueFull, .deploymentQuarantined, .endpointDisabled: true
+        default: false
         }
     }
 }

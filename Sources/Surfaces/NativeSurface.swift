@@ -28,7 +28,7 @@ package enum NativeSurface {
         }
         // A body with nothing but its data, which is nearly every one, is not searched again.
         if data != 2 || document.entries[data].next != document.entries[0].next {
-            try decodeTimeout(document, text, &call)
+            try decodeOptions(document, text, &call)
         }
         let entry = document.entries[data]
         guard entry.kind == .array else {
@@ -41,6 +41,36 @@ package enum NativeSurface {
         }
         try decodeArguments(elements, document, limits, &call) { "\"data\"" }
         call.endRow(id: -1)
+    }
+
+    private static let formatName = Array("response_format".utf8)
+    private static let webhookName = Array("response_webhook".utf8)
+
+    /// Reads what stands beside the data: the time, and ways to answer that there are none of.
+    private static func decodeOptions(
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
+        _ call: inout PredictionCall
+    ) throws(Failure) {
+        try decodeTimeout(document, text, &call)
+        if let index = document.member(webhookName, of: 0, in: text),
+            document.entries[index].kind != .null
+        {
+            throw Failure(
+                .badRequest,
+                "\"response_webhook\" asks for an answer by a call of the host's; it answers in the "
+                    + "response alone: leave the member out"
+            )
+        }
+        guard let index = document.member(formatName, of: 0, in: text),
+            document.entries[index].kind != .null
+        else { return }
+        let shown = Bytes.string(text, document.entries[index].range.prefix(40))
+        throw Failure(
+            .badRequest,
+            "\"response_format\" is \(shown); this host has no links, it answers in the response "
+                + "itself: leave the member out"
+        )
     }
 
     private static func decodeTimeout(
@@ -161,10 +191,10 @@ package enum NativeSurface {
         body.append(literal: ",\"requestId\":")
         requestID.withSpan { body.append(jsonString: $0) }
         if call.isBatch {
-            appendSplits(outcome, &body)
+            outcome.appendSplits(&body)
         } else if let row = outcome.rows.last {
             body.append(literal: ",\"split\":")
-            appendSplit(row, outcome, withSubject: true, &body)
+            outcome.appendSplit(of: row, withSubject: true, &body)
         }
         body.append(UInt8(ascii: "}"))
     }
@@ -185,81 +215,5 @@ package enum NativeSurface {
             body.append(UInt8(ascii: "]"))
         }
         body.append(UInt8(ascii: "]"))
-    }
-
-    /// Appends which splits answered, which of them each row, and whose the rows are.
-    private static func appendSplits(
-        _ outcome: borrowing PredictionOutcome,
-        _ body: inout ByteBuffer
-    ) {
-        body.append(literal: ",\"splits\":[")
-        for index in outcome.splits.indices {
-            if index > 0 { body.append(UInt8(ascii: ",")) }
-            // Any row of the split: what rows differ in, the subject, is left out.
-            guard let row = outcome.rows.first(where: { $0.split == index }) else { continue }
-            appendSplit(row, outcome, withSubject: false, &body)
-        }
-        body.append(literal: "],\"rowSplits\":[")
-        for index in outcome.rows.indices {
-            if index > 0 { body.append(UInt8(ascii: ",")) }
-            body.append(decimal: UInt64(outcome.rows[index].split))
-        }
-        body.append(UInt8(ascii: "]"))
-        guard outcome.rows.contains(where: { $0.hasSubject }) else { return }
-        body.append(literal: ",\"subjectIds\":[")
-        for index in outcome.rows.indices {
-            if index > 0 { body.append(UInt8(ascii: ",")) }
-            let row = outcome.rows[index]
-            if row.hasSubject {
-                outcome.subjects.withSpan {
-                    body.append(jsonString: $0.extracting(row.subject))
-                }
-            } else {
-                body.append(literal: "null")
-            }
-        }
-        body.append(UInt8(ascii: "]"))
-    }
-
-    /// Appends the body of a failure, with the split where it happened after the assignment.
-    package static func appendFailure(
-        _ failure: Failure,
-        _ outcome: borrowing PredictionOutcome,
-        requestID: borrowing ByteBuffer,
-        body: inout ByteBuffer
-    ) {
-        body.append(literal: "{\"error\":")
-        body.append(jsonString: failure.sentence)
-        body.append(",\"code\":\"\(failure.code.rawValue)\",\"requestId\":")
-        requestID.withSpan { body.append(jsonString: $0) }
-        if outcome.isAssigned {
-            body.append(literal: ",\"split\":")
-            appendSplit(outcome.rows[outcome.rowAtHand], outcome, withSubject: true, &body)
-        }
-        body.append(UInt8(ascii: "}"))
-    }
-
-    private static func appendSplit(
-        _ row: PredictionOutcome.Row,
-        _ outcome: borrowing PredictionOutcome,
-        withSubject: Bool,
-        _ body: inout ByteBuffer
-    ) {
-        let text = outcome.splits[row.split].text
-        body.append(UInt8(ascii: "{"))
-        text.appendOpening(to: &body)
-        if withSubject, row.hasSubject {
-            body.append(literal: ",\"subjectId\":")
-            outcome.subjects.withSpan { body.append(jsonString: $0.extracting(row.subject)) }
-        }
-        if let assignment = outcome.splits[row.split].assignment {
-            body.append(literal: assignment.member)
-        }
-        if let intended = outcome.splits[row.split].intended {
-            body.append(literal: ",\"intendedBackendName\":")
-            body.append(jsonString: intended.span)
-        }
-        text.appendClosing(to: &body)
-        body.append(UInt8(ascii: "}"))
     }
 }

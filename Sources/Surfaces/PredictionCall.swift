@@ -1,6 +1,7 @@
 // What a client asks for, the same on every surface: rows of arguments, as places in the request.
 
 import Bytes
+package import JSON
 
 /// How many rows and arguments one request may have.
 package struct CallLimits: Sendable, Equatable {
@@ -20,6 +21,8 @@ package struct PredictionCall: Sendable {
     package struct Row: Sendable, BitwiseCopyable {
         /// The index of the caller's id in the document; -1 when the row is the whole request.
         package let id: Int
+        /// The index of what the caller wants to be logged with the row; -1: nothing.
+        package let context: Int
         /// Where its arguments begin and end in `arguments`.
         let start: Int
         let end: Int
@@ -34,6 +37,12 @@ package struct PredictionCall: Sendable {
     package internal(set) var isBatch = false
     /// How long the caller waits, in nanoseconds, if it says so in the body.
     package internal(set) var timeoutNanoseconds: UInt64?
+    /// Whether one split answers all rows.
+    package internal(set) var isOneArm = false
+    /// The index of the value that says whose request it is, if one does beside the rows.
+    package internal(set) var subject: Int?
+    /// The index of the name of the split that has to answer, if the body names one.
+    package internal(set) var forced: Int?
     /// The arguments of all rows: indices in the document.
     package private(set) var arguments: [Int] = []
     /// The rows in the order of the request.
@@ -48,10 +57,46 @@ package struct PredictionCall: Sendable {
     package mutating func clear(keeping count: Int = .max) {
         isBatch = false
         timeoutNanoseconds = nil
+        isOneArm = false
+        subject = nil
+        forced = nil
         if arguments.capacity > count { arguments = [] }
         if rows.capacity > count { rows = [] }
         arguments.clear()
         rows.clear()
+    }
+
+    /// Begins a call with tensors, which one split answers.
+    package mutating func beginTensors(timeoutNanoseconds time: UInt64?) {
+        clear()
+        isBatch = true
+        isOneArm = true
+        timeoutNanoseconds = time
+    }
+
+    /// Forgets the rows that there were, and adds so many without arguments.
+    package mutating func setRows(_ count: Int) {
+        rows.removeAll(keepingCapacity: true)
+        arguments.removeAll(keepingCapacity: true)
+        for _ in 0..<count { endRow(id: -1) }
+    }
+
+    /// Forgets the rows that there were, and takes those of a list: each has one argument, or, if
+    /// they are lists, an argument for each element.
+    package mutating func takeRows(of document: borrowing JSONDocument, areLists: Bool) {
+        rows.removeAll(keepingCapacity: true)
+        arguments.removeAll(keepingCapacity: true)
+        var index = 1
+        while index < document.entries.count {
+            let next = Int(document.entries[index].next)
+            if areLists {
+                arguments += document.children(of: index)
+            } else {
+                addArgument(index)
+            }
+            endRow(id: -1)
+            index = next
+        }
     }
 
     /// Adds an argument to the row that is being read.
@@ -60,7 +105,8 @@ package struct PredictionCall: Sendable {
     }
 
     /// Ends the row that is being read.
-    mutating func endRow(id: Int) {
-        rows.append(Row(id: id, start: rows.last?.end ?? 0, end: arguments.count))
+    mutating func endRow(id: Int, context: Int = -1) {
+        let start = rows.last?.end ?? 0
+        rows.append(Row(id: id, context: context, start: start, end: arguments.count))
     }
 }

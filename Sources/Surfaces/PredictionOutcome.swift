@@ -74,9 +74,10 @@ package struct PredictionOutcome: ~Copyable {
     package mutating func assign(
         _ text: SplitText,
         _ assignment: AssignmentKind?,
+        intended: [UInt8]? = nil,
         subject: [UInt8]?
     ) {
-        let index = use(text, assignment)
+        let index = use(text, assignment, intended: intended)
         splits[index].rows += 1
         splits[index].batchRows += 1
         let start = subjects.count

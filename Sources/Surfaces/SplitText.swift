@@ -17,6 +17,13 @@ package final class SplitText: Sendable {
     private let deploymentEnd: UInt32
     private let numberEnd: UInt32
     private let weightsEnd: UInt32
+    private let fieldsEnd: UInt32
+    /// Where the name of the split stands, as a JSON string; for a deployment that is called by its
+    /// own name the number of its version.
+    private let armStart: UInt32
+    private let armEnd: UInt32
+    /// What its results are.
+    package let output: OutputDescription
 
     /// The text of a split.
     ///
@@ -25,12 +32,21 @@ package final class SplitText: Sendable {
     ///   - split: the split.
     ///   - version: the number that the split's version was resolved to; nil for a static value.
     ///   - revision: the number of the revision.
-    package convenience init(endpoint: Endpoint, split: Split, version: Int?, revision: Int) {
+    ///   - output: what its results are.
+    package convenience init(
+        endpoint: Endpoint,
+        split: Split,
+        version: Int?,
+        revision: Int,
+        output: OutputDescription = .unknown
+    ) {
         var opening: [UInt8] = []
         opening.append("\"endpointName\":")
         opening.append(jsonString: endpoint.name)
         opening.append(",\"backendName\":")
+        let arm = opening.count
         opening.append(jsonString: split.name)
+        let place = arm..<opening.count
         var algorithm: [UInt8] = []
         if let experiment = endpoint.experiment {
             opening.append(",\"experimentId\":")
@@ -44,35 +60,60 @@ package final class SplitText: Sendable {
             deployment = SplitText.deployment(reference, version)
             fields.append(contentsOf: SplitText.field(reference, version))
         }
-        self.init(opening, algorithm, deployment, revision, SplitText.weights(endpoint), fields)
+        self.init(
+            [opening, algorithm, deployment, SplitText.number(revision), SplitText.weights(endpoint), fields],
+            SplitText.parameters(endpoint, split, version, revision),
+            arm: place,
+            output
+        )
     }
 
     /// The text of a deployment that is called by its own name.
-    package convenience init(direct reference: DeploymentReference, version: Int, revision: Int) {
+    package convenience init(
+        direct reference: DeploymentReference,
+        version: Int,
+        revision: Int,
+        output: OutputDescription = .unknown
+    ) {
         let deployment = SplitText.deployment(reference, version)
-        self.init([], [], deployment, revision, [], SplitText.field(reference, version))
+        let fields = SplitText.field(reference, version)
+        let parameters = SplitText.parameters(reference, version, revision)
+        // The number stands at the end of all, as a string, where nothing else is read.
+        let end = deployment.count + SplitText.number(revision).count + fields.count + parameters.count
+        let arm = Array("\"\(version)\"".utf8)
+        self.init(
+            [[], [], deployment, SplitText.number(revision), [], fields],
+            parameters,
+            arm: end..<end + arm.count,
+            tail: arm,
+            output
+        )
     }
 
     private init(
-        _ opening: [UInt8],
-        _ algorithm: [UInt8],
-        _ deployment: [UInt8],
-        _ revision: Int,
-        _ weights: [UInt8],
-        _ fields: [UInt8]
+        _ parts: [[UInt8]],
+        _ parameters: [UInt8],
+        arm: Range<Int>,
+        tail: [UInt8] = [],
+        _ output: OutputDescription
     ) {
         var ends: [UInt32] = []
         var bytes: [UInt8] = []
-        let number = Array(",\"configRevision\":\(revision)".utf8)
-        let parts = [opening, algorithm, deployment, number, weights, fields]
-        bytes.reserveCapacity(parts.reduce(0) { $0 + $1.count })
+        bytes.reserveCapacity(parts.reduce(parameters.count + tail.count) { $0 + $1.count })
         for part in parts {
             bytes += part
             ends.append(UInt32(bytes.count))
         }
-        self.bytes = bytes
+        self.bytes = bytes + parameters + tail
         (openingEnd, algorithmEnd, deploymentEnd) = (ends[0], ends[1], ends[2])
-        (numberEnd, weightsEnd) = (ends[3], ends[4])
+        (numberEnd, weightsEnd, fieldsEnd) = (ends[3], ends[4], ends[5])
+        (armStart, armEnd) = (UInt32(arm.lowerBound), UInt32(arm.upperBound))
+        self.output = output
+    }
+
+    /// `,"configRevision":…`
+    private static func number(_ revision: Int) -> [UInt8] {
+        Array(",\"configRevision\":\(revision)".utf8)
     }
 
     // MARK: Parts
@@ -117,7 +158,19 @@ package final class SplitText: Sendable {
     /// Appends `X-Switchyard-Backend` and `X-Switchyard-Deployment` where there are such, each with
     /// its end.
     package func appendFields(to buffer: inout ByteBuffer) {
-        append(Int(weightsEnd)..<bytes.count, &buffer)
+        append(Int(weightsEnd)..<Int(fieldsEnd), &buffer)
+    }
+
+    /// Appends the name of the split, or of the version that is called by its own name, as a JSON
+    /// string.
+    func appendArm(to buffer: inout ByteBuffer) {
+        append(Int(armStart)..<Int(armEnd), &buffer)
+    }
+
+    /// Appends what Open Inference gives as parameters of an answer, each with a comma before it.
+    func appendParameters(to buffer: inout ByteBuffer) {
+        let end = opening.isEmpty ? Int(armStart) : bytes.count
+        append(Int(fieldsEnd)..<end, &buffer)
     }
 
     /// `"deployment":{…}`
@@ -133,6 +186,45 @@ package final class SplitText: Sendable {
             text.append(jsonString: alias)
         }
         text.append("}")
+        return text
+    }
+
+    /// The parameters of an answer of an endpoint.
+    private static func parameters(
+        _ endpoint: Endpoint,
+        _ split: Split,
+        _ version: Int?,
+        _ revision: Int
+    ) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append(",\"endpoint_name\":")
+        text.append(jsonString: endpoint.name)
+        text.append(",\"backend_name\":")
+        text.append(jsonString: split.name)
+        if let experiment = endpoint.experiment {
+            text.append(",\"experiment_id\":")
+            text.append(jsonString: experiment.id)
+        }
+        guard case .deployment(let reference) = split.backend, let version else {
+            return text + Array(",\"config_revision\":\(revision)".utf8)
+        }
+        return text + parameters(reference, version, revision)
+    }
+
+    /// The parameters of an answer of a deployment.
+    private static func parameters(
+        _ reference: DeploymentReference,
+        _ version: Int,
+        _ revision: Int
+    ) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append(",\"deployment\":")
+        text.append(jsonString: "\(reference.branch)/\(reference.name)/\(version)")
+        if let alias = reference.version.alias {
+            text.append(",\"alias\":")
+            text.append(jsonString: alias)
+        }
+        text.append(",\"config_revision\":\(revision)")
         return text
     }
 

@@ -25,7 +25,7 @@ constexpr auto description =
     {"name": "merchant_category", "type": "string", "doc": "for example electronics"},
     {"name": "hour", "type": "number", "doc": "local hour at the merchant, 0 to 23"},
     {"name": "is_foreign", "type": "boolean", "doc": "whether the merchant is abroad"}],
-    "output": {"type": "json"},
+    "output": {"type": "json", "classes": ["legitimate", "fraud"], "probability": "score"},
     "doc": "Whether a card payment looks like fraud, by points.",
     "examples": [{"transaction_id": "t-1", "customer_id": 123, "amount": 1500,
     "merchant_category": "electronics", "hour": 3, "is_foreign": true}],

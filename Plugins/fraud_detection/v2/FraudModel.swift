@@ -18,7 +18,7 @@ struct FraudModel: Model {
             amount.declaration, category.declaration, hour.declaration, isForeign.declaration,
             minutesSinceLast.declaration,
         ],
-        output: "json",
+        output: .classifier(["legitimate", "fraud"], probability: "score"),
         doc: "Whether a card payment looks like fraud, by odds.",
         examples: [
             #"""

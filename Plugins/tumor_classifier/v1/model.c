@@ -26,7 +26,8 @@ MODEL_PLUGIN_TAG
 static const char *describe(void) {
     return "{\"inputs\": [" TEN_INPUTS("mean_", "") ", " TEN_INPUTS("", "_error") ", "
            TEN_INPUTS("worst_", "") "],"
-           "\"output\": {\"type\": \"json\"},"
+           "\"output\": {\"type\": \"json\", \"classes\": [\"benign\", \"malignant\"],"
+           " \"probability\": \"probability\"},"
            "\"doc\": \"Malignant or benign, with the probability of malignancy:"
            " a logistic regression.\","
            "\"examples\": [{\"patient_id\": 842302,"

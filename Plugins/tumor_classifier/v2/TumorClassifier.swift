@@ -9,7 +9,7 @@ struct TumorClassifier: Model {
 
     static let description = ModelDescription(
         inputs: inputs.map(\.declaration),
-        output: "json",
+        output: .classifier(["benign", "malignant"], probability: "probability"),
         doc: "Malignant or benign, with the probability of malignancy: gradient boosted trees.",
         examples: [
             #"""

@@ -193,6 +193,57 @@ typedef struct model_plugin {
     const void *(*extension)(const char *id);
 } model_plugin;
 
+// -------------------------------------------------------------------------------- model.tensors/1
+
+// What model_plugin.extension(MODEL_TENSORS) returns for a model that takes tensors as they are: the
+// host then writes no JSON for requests that come with tensors. `predict` is still what answers all
+// other requests.
+#define MODEL_TENSORS "model.tensors/1"
+
+typedef enum model_datatype {
+    MODEL_BOOL = 1,  // one byte, 0 or 1
+    MODEL_UINT8, MODEL_UINT16, MODEL_UINT32, MODEL_UINT64,
+    MODEL_INT8, MODEL_INT16, MODEL_INT32, MODEL_INT64,
+    MODEL_FP16, MODEL_BF16, MODEL_FP32, MODEL_FP64,
+    MODEL_BYTES      // each element: its length in four bytes, then that many bytes
+} model_datatype;
+
+// One input: little-endian, row-major, checked against its declaration.
+typedef struct model_tensor {
+    const char *name;      // owner: host, as all below; valid until predict returns
+    size_t name_length;
+    uint32_t datatype;     // a model_datatype
+    uint32_t rank;         // how many sizes `shape` has
+    const int64_t *shape;
+    const void *data;      // aligned to 16 bytes
+    size_t bytes;
+} model_tensor;
+
+// Where the outputs go: one successful output() for each that is declared.
+typedef struct model_tensor_writer model_tensor_writer;
+struct model_tensor_writer {
+    uint32_t size;      // sizeof(model_tensor_writer) of the host
+    uint32_t reserved;  // 0
+    void *host;         // the host's own
+    // Space for `bytes` bytes of an output, aligned to 16, to be filled before predict returns.
+    // The host copies name and shape. NULL: no memory, or more than 64 MiB in all.
+    void *(*output)(model_tensor_writer *writer, const char *name, size_t name_length,
+                    uint32_t datatype, const int64_t *shape, uint32_t rank, size_t bytes);
+    // The sentence that goes with a status other than MODEL_OK; the host copies it.
+    void (*message)(model_tensor_writer *writer, const char *text, size_t length);
+};
+
+typedef struct model_tensors {
+    uint32_t size;      // sizeof(model_tensors) of the plugin
+    uint32_t reserved;  // 0
+    // required [load-thread] JSON, terminated, owner: plugin, valid for ever; -1 is any size:
+    //   {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}, …], "outputs": [ … ]}
+    const char *(*describe)(void);
+    // required [predict-thread] `inputs` in declared order; the call has no values.
+    model_status (*predict)(model_instance *instance, const model_call *call,
+                            const model_tensor *inputs, size_t count, model_tensor_writer *writer);
+} model_tensors;
+
 // required [load-thread] Called once per process, before anything else. Returns the plugin's table
 // (owner: plugin, valid for ever), or NULL after a log line when this host will not do.
 MODEL_EXPORT const model_plugin *model_plugin_entry(const model_host *host);

@@ -1,0 +1,5 @@
+import Bytes
+import JSON
+extension ServingLoop {
+    func writeDescription() { body.append("{}") }
+}

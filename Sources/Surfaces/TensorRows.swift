@@ -1,0 +1,304 @@
+// From tensors to rows of JSON values, for models that take those: the same inputs as of every
+// other protocol, so that a model need not know where a request came from.
+//
+// The leading index of every tensor counts the rows. A row is an object with a member for each
+// tensor; for a model that declares no inputs it is a list of arguments, one for each tensor.
+
+import Bytes
+package import Endpoints
+package import JSON
+
+extension TensorRequest {
+    /// How many rows there are.
+    ///
+    /// - Parameter limits: how many there may be.
+    package func rows(_ limits: CallLimits) throws(Failure) -> Int {
+        let rows = tensors[0].shape.first ?? 1
+        for tensor in tensors where (tensor.shape.first ?? 1) != rows {
+            throw Failure(
+                .badInput,
+                "the inputs differ in their number of rows, the first size of a shape: "
+                    + "\"\(shown(tensors[0].name))\" has \(rows), \"\(shown(tensor.name))\" has "
+                    + "\(tensor.shape.first ?? 1)"
+            )
+        }
+        guard rows > 0, rows <= limits.rows else {
+            throw Failure(
+                .badInput,
+                "there are \(rows) rows, the first size of each shape; wanted 1 to \(limits.rows)"
+            )
+        }
+        return rows
+    }
+
+    /// Appends the rows as one JSON list.
+    ///
+    /// - Parameters:
+    ///   - rows: how many there are.
+    ///   - binding: what the model takes.
+    ///   - document: the header's values.
+    ///   - body: the whole body.
+    ///   - text: what is appended to.
+    package func appendRows(
+        _ rows: Int,
+        for binding: InputBinding,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        to text: inout [UInt8]
+    ) throws(Failure) {
+        let names = names
+        let types = tensors.map { binding.type(of: names.span.extracting($0.name)) }
+        let labels = tensors.map { tensor in
+            var label: [UInt8] = []
+            label.append(jsonString: names.span.extracting(tensor.name))
+            label.append(UInt8(ascii: ":"))
+            return label
+        }
+        var check = JSONDocument()
+        text.append(UInt8(ascii: "["))
+        for row in 0..<rows {
+            if row > 0 { text.append(UInt8(ascii: ",")) }
+            text.append(binding.isDeclared ? "{" : "[")
+            for (index, tensor) in tensors.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
+                if binding.isDeclared { text.append(contentsOf: labels[index]) }
+                let size = tensor.count / rows
+                var element = row * size
+                let takesJSON = types[index] == .json || !binding.isDeclared
+                // One element is a value by itself, but where a list may be meant.
+                let isOne = size == 1 && (!takesJSON || tensor.shape.count < 2 || tensor.datatype == .bytes)
+                try append(
+                    tensor,
+                    sizes: isOne ? [] : tensor.shape.dropFirst(),
+                    &element,
+                    asJSON: takesJSON,
+                    document,
+                    body,
+                    &check,
+                    &text
+                )
+            }
+            text.append(binding.isDeclared ? "}" : "]")
+        }
+        text.append(UInt8(ascii: "]"))
+    }
+
+    /// Appends a value, or lists of them, beginning with an element.
+    private func append(
+        _ tensor: Tensor,
+        sizes: ArraySlice<Int>,
+        _ element: inout Int,
+        asJSON: Bool,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        _ check: inout JSONDocument,
+        _ text: inout [UInt8]
+    ) throws(Failure) {
+        guard let size = sizes.first else {
+            try append(element, of: tensor, asJSON: asJSON, document, body, &check, &text)
+            element += 1
+            return
+        }
+        text.append(UInt8(ascii: "["))
+        for index in 0..<size {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            try append(
+                tensor,
+                sizes: sizes.dropFirst(),
+                &element,
+                asJSON: asJSON,
+                document,
+                body,
+                &check,
+                &text
+            )
+        }
+        text.append(UInt8(ascii: "]"))
+    }
+
+    /// Appends one element.
+    private func append(
+        _ element: Int,
+        of tensor: Tensor,
+        asJSON: Bool,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        _ check: inout JSONDocument,
+        _ text: inout [UInt8]
+    ) throws(Failure) {
+        if let bytes = tensor.bytes, let size = tensor.datatype.size {
+            let position = bytes.lowerBound + element * size
+            guard TensorElement.append(tensor.datatype, body, position, to: &text) else {
+                throw Failure(
+                    .badInput,
+                    "the input \"\(shown(tensor.name))\" has no finite number at \(element), and the "
+                        + "model takes JSON values, which cannot express that"
+                )
+            }
+            return
+        }
+        let place = elementPlace(element, of: tensor, document)
+        guard tensor.datatype == .bytes else { return text.append(body.extracting(place.range)) }
+        guard !asJSON else {
+            return try appendJSON(element, tensor, place, body, &check, &text)
+        }
+        if !place.isRaw { return text.append(body.extracting(place.range)) }
+        let contents = body.extracting(place.range)
+        guard Bytes.arePlain(contents) || isUTF8(contents) else {
+            throw Failure(
+                .badInput,
+                "the input \"\(shown(tensor.name))\" is no UTF-8 at \(element), and the model takes "
+                    + "JSON values, which are"
+            )
+        }
+        text.append(jsonString: contents)
+    }
+
+    /// Appends an element of BYTES that is JSON text by itself.
+    private func appendJSON(
+        _ element: Int,
+        _ tensor: Tensor,
+        _ place: (range: Range<Int>, isRaw: Bool),
+        _ body: Span<UInt8>,
+        _ check: inout JSONDocument,
+        _ text: inout [UInt8]
+    ) throws(Failure) {
+        var json: [UInt8] = []
+        if place.isRaw {
+            json.append(body.extracting(place.range))
+        } else {
+            let contents = place.range.lowerBound + 1..<place.range.upperBound - 1
+            json = JSONText.unescaped(body.extracting(contents))
+        }
+        do throws(JSONError) {
+            try check.parse(json.span)
+        } catch {
+            throw Failure(
+                .badInput,
+                "the input \"\(shown(tensor.name))\" takes JSON text in each element; at \(element) "
+                    + "it has something else: \(error)"
+            )
+        }
+        text += json
+    }
+
+    /// Where an element stands in the body that is no element of one size; `isRaw`: as bytes, and
+    /// not as a JSON value.
+    func elementPlace(
+        _ element: Int,
+        of tensor: Tensor,
+        _ document: borrowing JSONDocument
+    ) -> (range: Range<Int>, isRaw: Bool) {
+        if tensor.bytes != nil {
+            let index = tensor.elements.lowerBound + 2 * element
+            return (elements[index]..<elements[index + 1], true)
+        }
+        return (document.entries[elements[tensor.elements.lowerBound + element]].range, false)
+    }
+
+    private func isUTF8(_ text: Span<UInt8>) -> Bool {
+        var copy: [UInt8] = []
+        copy.append(text)
+        return String(validating: copy, as: UTF8.self) != nil
+    }
+
+    // MARK: Subjects
+
+    /// Appends the canonical subject that the tensor with this name has in every row; false: there
+    /// is none, or rows differ.
+    package func appendSubject(
+        _ name: [UInt8],
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        to subject: inout [UInt8]
+    ) -> Bool {
+        guard let tensor = tensor(named: name.span), tensor.count > 0 else { return false }
+        guard appendSubject(0, of: tensor, document, body, to: &subject) else { return false }
+        var other: [UInt8] = []
+        for element in 1..<max(tensor.count, 1) {
+            other.removeAll(keepingCapacity: true)
+            guard appendSubject(element, of: tensor, document, body, to: &other), other == subject
+            else { return false }
+        }
+        return true
+    }
+
+    private func appendSubject(
+        _ element: Int,
+        of tensor: Tensor,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        to subject: inout [UInt8]
+    ) -> Bool {
+        var text: [UInt8] = []
+        if let bytes = tensor.bytes, let size = tensor.datatype.size {
+            let position = bytes.lowerBound + element * size
+            guard TensorElement.append(tensor.datatype, body, position, to: &text) else {
+                return false
+            }
+        } else {
+            let place = elementPlace(element, of: tensor, document)
+            guard place.isRaw else {
+                let index = elements[tensor.elements.lowerBound + element]
+                return Subject.append(document.entries[index], in: body, to: &subject)
+            }
+            guard isUTF8(body.extracting(place.range)) else { return false }
+            subject.append(body.extracting(place.range))
+            return !place.range.isEmpty
+        }
+        var value = JSONDocument()
+        guard (try? value.parse(text.span)) != nil else { return false }
+        return Subject.append(value.entries[0], in: text.span, to: &subject)
+    }
+
+    // MARK: Text
+
+    /// Appends all tensors as the protocol has them in JSON; what JSON cannot express is null.
+    package func appendTensors(
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        to text: inout [UInt8]
+    ) {
+        let names = names
+        text.append(UInt8(ascii: "["))
+        for (index, tensor) in tensors.enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            text.append("{\"name\":")
+            text.append(jsonString: names.span.extracting(tensor.name))
+            TensorResult.appendType(tensor.datatype, tensor.shape, to: &text)
+            for element in 0..<tensor.count {
+                if element > 0 { text.append(UInt8(ascii: ",")) }
+                if let bytes = tensor.bytes, let size = tensor.datatype.size {
+                    let position = bytes.lowerBound + element * size
+                    if !TensorElement.append(tensor.datatype, body, position, to: &text) {
+                        text.append("null")
+                    }
+                    continue
+                }
+                let place = elementPlace(element, of: tensor, document)
+                if place.isRaw {
+                    text.append(jsonString: body.extracting(place.range))
+                } else {
+                    text.append(body.extracting(place.range))
+                }
+            }
+            text.append("]}")
+        }
+        text.append(UInt8(ascii: "]"))
+    }
+
+    // MARK: Bytes
+
+    /// Appends the bytes of a tensor whose elements stand in the header.
+    package func pack(
+        _ tensor: Tensor,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        to bytes: inout [UInt8]
+    ) {
+        for index in tensor.elements {
+            let range = document.entries[elements[index]].range
+            TensorElement.pack(tensor.datatype, body.extracting(range), to: &bytes)
+        }
+    }
+}
