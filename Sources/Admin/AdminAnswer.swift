@@ -12,6 +12,8 @@ package struct AdminAnswer: Sendable {
     /// Further fields, each ended by CR and LF.
     package var fields = ""
     package var body: [UInt8]
+    /// Code and sentence of a failure.
+    private(set) var failure: (code: String, sentence: String)?
 
     /// An answer in JSON.
     package init(_ status: Status, _ value: JSONValue) {
@@ -36,6 +38,21 @@ package struct AdminAnswer: Sendable {
             members.append(.init("errors", .array(errors.map { .string($0) })))
         }
         self.init(status, .object(members))
+        failure = (code, sentence)
+    }
+
+    /// The same as clients of the Dataiku API node read it: a failure has another form there.
+    var inDataikuForm: AdminAnswer {
+        guard let failure else { return self }
+        var answer = AdminAnswer(
+            status,
+            .object([
+                .init("errorType", .string(failure.code)),
+                .init("message", .string(failure.sentence)),
+            ])
+        )
+        answer.fields = fields
+        return answer
     }
 }
 

@@ -32,6 +32,19 @@ struct AdminRouter: Sendable {
         _ peer: AdminPeer,
         later: @escaping Completion
     ) -> AdminAnswer? {
+        let isDataiku = Self.parts(head, in: text)?.starts(with: ["admin", "api"]) ?? false
+        guard isDataiku else { return answerNatively(head, in: text, body: body, peer, later) }
+        return answerNatively(head, in: text, body: body, peer) { later($0.inDataikuForm) }?
+            .inDataikuForm
+    }
+
+    private func answerNatively(
+        _ head: RequestHead,
+        in text: Span<UInt8>,
+        body: [UInt8],
+        _ peer: AdminPeer,
+        _ later: @escaping Completion
+    ) -> AdminAnswer? {
         let path = Bytes.string(text, head.path)
         do throws(AccessRefusal) {
             if case .metrics = peer { return metricsAnswer(head.method, path, later) }
@@ -46,13 +59,13 @@ struct AdminRouter: Sendable {
         }
     }
 
-    /// The parts of a path without its escapes; a `/` at the end is passed over.
+    /// The parts of a path without its escapes; slashes at the end and doubled ones are passed
+    /// over: clients write them.
     private static func parts(_ head: RequestHead, in text: Span<UInt8>) -> [String]? {
         var decoded: [UInt8] = []
         guard Route.decode(text, head.path, to: &decoded) else { return nil }
-        if decoded.count > 1, decoded.last == UInt8(ascii: "/") { decoded.removeLast() }
-        let parts = decoded.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        return parts.dropFirst().map { String(decoding: $0, as: UTF8.self) }
+        return decoded.split(separator: UInt8(ascii: "/"))
+            .map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The answer to somebody who may not; it is in the audit log before it leaves.
@@ -105,6 +118,10 @@ struct AdminRouter: Sendable {
             return isReading ? health(request.parts[1]) : .notAllowed("GET, HEAD")
         case ("admin", 3...) where request.parts[1] == "v1":
             return routeVersion1(request, Array(request.parts.dropFirst(2)), later)
+        case ("admin", 3...) where request.parts[1] == "api":
+            return routeDataiku(request, Array(request.parts.dropFirst(2)), later)
+        case ("v2", 3...) where request.parts[1] == "repository":
+            return routeRepository(request, Array(request.parts.dropFirst(2)), later)
         default: return .notFound
         }
     }

@@ -55,6 +55,12 @@ struct StatusReport {
             .init("crashes", .array(control.crashes.summaries(Self.crashesShown))),
             .init("endpoints", .array(endpoints)),
             .init("deployments", .array(deployments)),
+            .init(
+                "unloaded",
+                .array(
+                    committed.revision.disabled.filter { $0.contains("/") }.map { .string($0) }
+                )
+            ),
         ]
         return .object(members)
     }
@@ -115,6 +121,7 @@ struct StatusReport {
                 .init("experimentId", .string(experiment.id)), .init("subjectKey", key),
             ]
         }
+        if prepared.isDisabled { members.append(.init("disabled", .boolean(true))) }
         if let fallback = endpoint.fallback { members.append(.init("fallback", .string(fallback))) }
         let weights = live.committed.configuration.liveWeights
         if let weights = weights.first(where: { $0.endpoint == endpoint.name }) {

@@ -18,6 +18,14 @@ package struct Weight: Equatable, Sendable {
     package static let rule =
         "0 or a number from \(minimum) on, with at most \(bytesMaximum) characters"
 
+    /// No traffic.
+    package static let zero = Weight(number: 0, text: "0")
+
+    /// All traffic, where no other split has any.
+    package static let one = Weight(number: 1, text: "1")
+
+    private init(number: Double, text: String) { (self.number, self.text) = (number, text) }
+
     /// Takes JSON's or YAML's text of a number from 0 on; nil when it is none, or beyond the rule.
     package init?(_ text: String) {
         guard case .number(let json) = Scalar(text), json.utf8.count <= Self.bytesMaximum,

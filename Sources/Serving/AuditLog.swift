@@ -74,6 +74,18 @@ package final class AuditLog: Sendable {
                     .object(weights.map { .init($0.split, .number($0.weight.text)) })
                 )
             )
+        case .mapping(let service, let weights):
+            facts.append(.init("service", .string(service)))
+            facts.append(
+                .init(
+                    "weights",
+                    .object(weights.map { .init($0.split, .number($0.weight.text)) })
+                )
+            )
+        case .enable(let endpoints, _):
+            facts.append(.init("endpoints", .array(endpoints.map { .string($0) })))
+        case .load(let deployment), .unload(let deployment):
+            facts.append(.init("deployment", .string(deployment)))
         case .resetWeights(let endpoint):
             facts.append(.init("endpointName", .string(endpoint)))
         case .rollback(let number):

@@ -22,6 +22,15 @@ package enum CommitRequest: Sendable {
     case weights(endpoint: String, [(split: String, weight: Weight)])
     /// The weights of an endpoint as the files have them.
     case resetWeights(endpoint: String)
+    /// Weights for all endpoints of a service, in shares; splits that are not named get none. The
+    /// service is switched on.
+    case mapping(service: String, [(split: String, weight: Weight)])
+    /// Endpoints that are switched on or off.
+    case enable([String], Bool)
+    /// A deployment, as `branch/name`, is loaded again.
+    case load(String)
+    /// A deployment, as `branch/name`, that no endpoint uses, is not loaded any more.
+    case unload(String)
     /// An older revision; nil: the one before the current one.
     case rollback(to: Int?)
     /// What is live, with the versions that are not in quarantine any more; nil stands for all.
@@ -32,6 +41,10 @@ package enum CommitRequest: Sendable {
         switch self {
         case .reload: "reload"
         case .weights, .resetWeights: "weights"
+        case .mapping: "mapping"
+        case .enable(_, let isOn): isOn ? "enable" : "disable"
+        case .load: "load"
+        case .unload: "unload"
         case .rollback: "rollback"
         case .readmit: "quarantine clear"
         }

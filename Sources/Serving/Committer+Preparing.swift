@@ -29,7 +29,8 @@ extension Committer {
                     pluginHash: $0.found.version.pluginHash
                 )
             },
-            rollbackOf: proposal.rollbackOf
+            rollbackOf: proposal.rollbackOf,
+            disabled: proposal.disabled
         )
         let effective = configuration.effectiveEndpoints(&errors)
         guard errors.isEmpty else { throw CommitFailure(errors: errors) }
@@ -47,8 +48,12 @@ extension Committer {
         let named = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
             reference throws(DeploymentError) in _ = try files.store.candidates(reference)
         }
-        _ = files.resolveDirect(except: named.map(\.reference), &errors, { _, _ in }) {
-            reference throws(DeploymentError) in _ = try files.store.candidates(reference)
+        _ = files.resolveDirect(
+            except: named.map(\.reference),
+            unloaded: proposal.disabled,
+            &errors,
+            { _, _ in }
+        ) { reference throws(DeploymentError) in _ = try files.store.candidates(reference)
         }
         HostConfiguration(
             endpoints: proposal.endpoints,
@@ -62,9 +67,12 @@ extension Committer {
             reference throws(DeploymentError) in try load(reference)
         }
         return named
-            + files.resolveDirect(except: named.map(\.reference), &errors, warn) {
-                reference throws(DeploymentError) in try load(reference)
-            }
+            + files.resolveDirect(
+                except: named.map(\.reference),
+                unloaded: proposal.disabled,
+                &errors,
+                warn
+            ) { reference throws(DeploymentError) in try load(reference) }
     }
 
     private func resolvePinned(
@@ -84,7 +92,10 @@ extension Committer {
         }
         let named = Set(resolved.map(\.reference))
         // What nobody names in an endpoint is not worth refusing a state that has worked.
-        for pin in pins where !named.contains(pin.reference) {
+        for pin in pins
+        where !named.contains(pin.reference)
+            && !proposal.disabled.contains("\(pin.reference.branch)/\(pin.reference.name)")
+        {
             do {
                 resolved.append((pin.reference, try loadPinned(pin)))
             } catch {
@@ -97,12 +108,22 @@ extension Committer {
                 )
             }
         }
+        if let name = proposal.loads {
+            let others = files.store.callable().references.map { "\($0.branch)/\($0.name)" }
+            resolved += files.resolveDirect(
+                except: resolved.map(\.reference),
+                unloaded: others.filter { $0 != name },
+                &errors,
+                warn
+            ) { reference throws(DeploymentError) in try load(reference) }
+        }
         return resolved
     }
 
     /// Whether every build that a request needs is in memory.
     func hasInMemory(_ request: CommitRequest) -> Bool {
         guard let current, !request.readsFiles else { return false }
+        if case .load = request { return false }
         var pins = current.revision.versions
         if case .rollback(let number) = request {
             guard let target = try? rollbackTarget(number, current.revision.number) else {

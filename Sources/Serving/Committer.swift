@@ -87,7 +87,11 @@ package final class Committer {
         if let stored { revisions.removeAbove(stored.number) }
         do throws(CommitFailure) {
             return try carryOut(
-                Proposal(files.understood(read), liveWeights: []),
+                Proposal(
+                    files.understood(read),
+                    liveWeights: [],
+                    disabled: stored?.disabled ?? []
+                ),
                 before: stored.map { ($0, files.configuration(of: $0)) },
                 author: "start by user \(CurrentProcess.user)"
             )
@@ -246,7 +250,11 @@ package final class Committer {
             let files = files.read()
             let endpoints = files.contents.endpoints
             let kept = keepsWeights ? current.configuration.liveWeights(keptFor: endpoints) : []
-            let proposal = Proposal(files, liveWeights: kept)
+            let proposal = Proposal(
+                files,
+                liveWeights: kept,
+                disabled: current.revision.disabled
+            )
             return try carryOut(proposal, before: before, author: "reload by \(author)", mayCommit)
         case .weights(let endpoint, let weights):
             let proposal = try reweighted(endpoint, current) { old in
@@ -256,6 +264,14 @@ package final class Committer {
         case .resetWeights(let endpoint):
             let proposal = try reweighted(endpoint, current) { _ in nil }
             return try carryOut(proposal, before: before, author: "weights by \(author)", mayCommit)
+        case .mapping, .enable, .load, .unload:
+            let proposal = try switched(request, current, author: author)
+            return try carryOut(
+                proposal,
+                before: before,
+                author: "\(request.name) by \(author)",
+                mayCommit
+            )
         case .rollback(let number):
             let target = try rollbackTarget(number, current.revision.number)
             var proposal = try proposal(of: target)
@@ -366,7 +382,8 @@ package final class Committer {
             versions: prepared.configuration.versions,
             liveWeights: proposal.liveWeights,
             files: proposal.files,
-            rollbackOf: proposal.rollbackOf
+            rollbackOf: proposal.rollbackOf,
+            disabled: proposal.disabled
         )
         let otherModels = changedModels(prepared)
         if let before, before.revision.hasSameState(as: next), otherModels.isEmpty,

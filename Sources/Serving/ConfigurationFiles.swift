@@ -71,7 +71,8 @@ package struct ConfigurationFiles: Sendable {
             endpoints: endpoints(of: revision, &errors),
             liveWeights: revision.liveWeights,
             versions: revision.versions,
-            rollbackOf: revision.rollbackOf
+            rollbackOf: revision.rollbackOf,
+            disabled: revision.disabled
         )
     }
 
@@ -106,6 +107,7 @@ package struct ConfigurationFiles: Sendable {
     /// anything but its being there.
     func resolveDirect<Found>(
         except known: [DeploymentReference],
+        unloaded: [String] = [],
         _ errors: inout [String],
         _ warn: (DeploymentReference, String) -> Void,
         _ find: (DeploymentReference) throws(DeploymentError) -> Found
@@ -114,7 +116,10 @@ package struct ConfigurationFiles: Sendable {
         var seen = Set(known)
         let callable = store.callable()
         errors += callable.errors
-        for reference in callable.references where seen.insert(reference).inserted {
+        for reference in callable.references
+        where !unloaded.contains("\(reference.branch)/\(reference.name)")
+            && seen.insert(reference).inserted
+        {
             do {
                 resolved.append((reference, try find(reference)))
             } catch {
@@ -141,13 +146,23 @@ struct Proposal {
     /// The hash of the files that it was made from, or that were overruled.
     var files: String
     var rollbackOf: Int?
+    /// See `Revision.disabled`.
+    var disabled: [String]
+    /// A deployment to be loaded again that the pins do not have, as `branch/name`.
+    var loads: String?
     /// Whether it is what the files say.
     var isOfFiles: Bool { pins == nil }
     /// What is wrong already.
     var errors: [String] = []
 
     /// What the files say.
-    init(_ files: ConfigurationFiles.Reading, liveWeights: [LiveWeights]) {
+    init(
+        _ files: ConfigurationFiles.Reading,
+        liveWeights: [LiveWeights],
+        disabled: [String] = []
+    ) {
+        let names = Set(files.contents.endpoints.map(\.name))
+        self.disabled = disabled.filter { $0.contains("/") || names.contains($0) }
         endpoints = files.contents.endpoints
         texts = files.contents.texts
         errors = files.contents.errors
@@ -163,6 +178,7 @@ struct Proposal {
         pins = revision.versions
         files = revision.files
         rollbackOf = revision.rollbackOf
+        disabled = revision.disabled
     }
 
     /// What is live.

@@ -51,6 +51,7 @@ extension ConfigurationFiles {
         var versions = resolveNamed(endpoints, texts, &errors, find)
         versions += resolveDirect(
             except: versions.map(\.reference),
+            unloaded: base?.configuration.disabled ?? [],
             &errors,
             { reference, problem in
                 warnings.append("latest of \(reference.branch)/\(reference.name): \(problem)")
@@ -61,7 +62,10 @@ extension ConfigurationFiles {
         let next = HostConfiguration(
             endpoints: endpoints,
             liveWeights: live ?? [],
-            versions: versions.map(\.found)
+            versions: versions.map(\.found),
+            disabled: base.map {
+                Proposal(reading, liveWeights: [], disabled: $0.configuration.disabled).disabled
+            } ?? []
         )
         next.requireFittingWeights(&errors)
         var changes: [StateChange] = []

@@ -35,7 +35,8 @@ struct PreparedState {
                     splits: endpoint.splits.map {
                         prepare($0, of: endpoint, models, revision, &series)
                     },
-                    unassigned: series.unassigned(endpoint.name)
+                    unassigned: series.unassigned(endpoint.name),
+                    isDisabled: configuration.disabled.contains(endpoint.name)
                 )
             },
             deployments: resolved.map {
@@ -45,7 +46,8 @@ struct PreparedState {
                     metrics: series.metrics(Self.key("", "", $0.found.version))
                 )
             },
-            degraded: degraded
+            degraded: degraded,
+            unloaded: configuration.disabled.filter { $0.contains("/") }
         )
     }
 

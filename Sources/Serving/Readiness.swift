@@ -34,7 +34,8 @@ package struct Readiness: Sendable {
         }
         for endpoint in snapshot.endpoints {
             let own = self.endpoint(endpoint)
-            if !own.isReady { readiness.isReady = false }
+            // What an admin has switched off says nothing of the host.
+            if !own.isReady, !endpoint.isDisabled { readiness.isReady = false }
             readiness.reasons += own.reasons
         }
         for model in snapshot.models { readiness.reasons += version(model).reasons }
@@ -68,6 +69,9 @@ package struct Readiness: Sendable {
             }
         }
         readiness.isReady = canAnswer
+        if endpoint.isDisabled {
+            readiness.refuse("endpoint \(endpoint.name) is switched off by an admin")
+        }
         return readiness
     }
 

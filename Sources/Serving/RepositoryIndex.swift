@@ -51,7 +51,9 @@ package struct RepositoryIndex {
             guard known.insert("\(shown)/\(version.number)").inserted else { continue }
             add(shown, version.number, deployment.model.ailment ?? "", &list)
         }
-        for name in snapshot.unloaded { add(name, nil, "unloaded by an admin", &list) }
+        for name in snapshot.unloaded {
+            add(ServingSnapshot.openName(name), nil, "unloaded by an admin", &list)
+        }
         return .array(list)
     }
 

@@ -67,6 +67,9 @@ package struct Revision: Equatable, Sendable {
     package let files: String
     /// The revision that was gone back to; nil where the files say what is served.
     package let rollbackOf: Int?
+    /// Endpoints that an admin has switched off, by their names, and deployments that one has
+    /// unloaded, as `branch/name`; sorted.
+    package let disabled: [String]
 
     package init(
         number: Int,
@@ -77,8 +80,10 @@ package struct Revision: Equatable, Sendable {
         versions: [ResolvedVersion],
         liveWeights: [LiveWeights] = [],
         files: String = "",
-        rollbackOf: Int? = nil
+        rollbackOf: Int? = nil,
+        disabled: [String] = []
     ) {
+        self.disabled = disabled
         self.number = number
         self.created = created
         self.author = author
@@ -101,13 +106,15 @@ package struct Revision: Equatable, Sendable {
             versions: versions,
             liveWeights: liveWeights,
             files: files ?? self.files,
-            rollbackOf: rollbackOf
+            rollbackOf: rollbackOf,
+            disabled: disabled
         )
     }
 
     /// Whether both describe the same state, whoever committed it and when.
     package func hasSameState(as other: Revision) -> Bool {
         endpoints == other.endpoints && versions == other.versions && rollbackOf == other.rollbackOf
+            && disabled == other.disabled
             && liveWeights.elementsEqual(other.liveWeights) { $0.hasSameWeights(as: $1) }
     }
 
@@ -148,6 +155,8 @@ package struct Revision: Equatable, Sendable {
                 member("liveWeights", .object(liveWeights.map { member($0.endpoint, $0.json) })),
                 member("files", .string(files)),
             ] + (rollbackOf.map { [member("rollbackOf", .number(String($0)))] } ?? [])
+                + (disabled.isEmpty
+                    ? [] : [member("disabled", .array(disabled.map { .string($0) }))])
         )
         return value.text + "\n"
     }
@@ -176,6 +185,7 @@ package struct Revision: Equatable, Sendable {
         self.changes = changes
         files = value["files"]?.string ?? ""
         rollbackOf = value["rollbackOf"]?.unsigned.map { Int(clamping: $0) }
+        disabled = value["disabled"]?.array?.compactMap(\.string) ?? []
         liveWeights = liveValues.compactMap { LiveWeights(endpoint: $0.name, $0.value) }
         endpoints = endpointValues.compactMap { value in
             guard let name = value["name"]?.string, let text = value["text"]?.string else {

@@ -111,7 +111,7 @@ package final class ServingSnapshot: Sendable {
     package let models: [ServedModel]
     /// Why the files are not what is served; nil when they are.
     package let degraded: String?
-    /// Deployments that an admin has unloaded, by their names in Open Inference.
+    /// Deployments that an admin has unloaded, as `branch/name`.
     let unloaded: [String]
     private let paths: PathTable<PreparedTarget>
     /// Endpoints by their service and name, with a slash between them.
@@ -197,6 +197,19 @@ package final class ServingSnapshot: Sendable {
         return openModels.meaning(path.span)
     }
 
+    /// The name in Open Inference of a deployment that is `branch/name`.
+    static func openName(_ deployment: String) -> String {
+        guard let slash = deployment.lastIndex(of: "/") else { return deployment }
+        let (branch, name) = (deployment[..<slash], deployment[slash...].dropFirst())
+        return branch == "main" ? String(name) : "\(Names.folder(ofBranch: String(branch)))~\(name)"
+    }
+
+    /// The deployment, as `branch/name`, that a name in Open Inference stands for.
+    package static func deployment(openName name: String) -> String {
+        guard let tilde = name.lastIndex(of: "~") else { return "main/\(name)" }
+        return "\(Names.branch(ofFolder: String(name[..<tilde])))/\(name[tilde...].dropFirst())"
+    }
+
     /// Why a service and an endpoint, with a slash between them, name nothing.
     func missing(service path: String) -> Failure {
         let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
@@ -242,6 +255,9 @@ package final class ServingSnapshot: Sendable {
     package func missing(_ path: String) -> Failure {
         let parts = path.split(separator: "/").map { String($0.prefix(Names.lengthMaximum)) }
         guard parts.count > 1, let name = parts.first, let version = parts.last else {
+            guard !unloaded.contains("main/\(path)") else {
+                return Failure(.versionNotLoaded, "an admin has unloaded main/\(path)")
+            }
             let names = endpoints.map(\.name) + deployments.map(\.reference.name)
             let guess = Suggestion.nearest(to: path, in: names)
             return Failure(
@@ -251,6 +267,9 @@ package final class ServingSnapshot: Sendable {
             )
         }
         let branch = parts.count == 3 ? Names.branch(ofFolder: parts[1]) : "main"
+        guard !unloaded.contains("\(branch)/\(name)") else {
+            return Failure(.versionNotLoaded, "an admin has unloaded \(branch)/\(name)")
+        }
         let loaded = deployments.filter {
             $0.reference.name == name && $0.reference.branch == branch
         }

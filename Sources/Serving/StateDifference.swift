@@ -14,13 +14,17 @@ package struct HostConfiguration: Sendable {
     package var versions: [Revision.ResolvedVersion]
     /// The revision that was gone back to; nil where the files count.
     package var rollbackOf: Int?
+    /// See `Revision.disabled`.
+    package var disabled: [String]
 
     package init(
         endpoints: [Endpoint],
         liveWeights: [LiveWeights],
         versions: [Revision.ResolvedVersion],
-        rollbackOf: Int? = nil
+        rollbackOf: Int? = nil,
+        disabled: [String] = []
     ) {
+        self.disabled = disabled
         self.rollbackOf = rollbackOf
         self.endpoints = endpoints
         self.liveWeights = liveWeights
@@ -118,6 +122,9 @@ package enum StateDifference {
         }
         changes += liveWeightChanges(old.liveWeights, new.liveWeights, wanted)
         changes += versionChanges(old.versions, new.versions)
+        for name in Set(old.disabled).symmetricDifference(new.disabled).sorted() {
+            changes.append(switched(name, isOff: new.disabled.contains(name)))
+        }
         if old.rollbackOf != new.rollbackOf { changes.append(rollbackChange(old, new)) }
         return changes
     }
@@ -171,6 +178,22 @@ package enum StateDifference {
                 .init("reference", .string("\(reference.version)")),
                 .init("version", .number("\(pin.number)")),
             ]
+        )
+    }
+
+    /// Something that an admin has switched on or off.
+    private static func switched(_ name: String, isOff: Bool) -> StateChange {
+        guard name.contains("/") else {
+            return StateChange(
+                isOff ? "endpointDisabled" : "endpointEnabled",
+                "endpoint \(name) is switched \(isOff ? "off" : "on")",
+                [.init("endpointName", .string(name))]
+            )
+        }
+        return StateChange(
+            isOff ? "deploymentUnloaded" : "deploymentLoaded",
+            "\(name) is \(isOff ? "unloaded" : "loaded again")",
+            [.init("deployment", .string(name))]
         )
     }
 

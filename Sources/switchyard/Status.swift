@@ -86,6 +86,9 @@ enum StatusText {
                     backend(split), word(split, "requests"), word(split, "errors"),
                 ])
             }
+            if endpoint["disabled"]?.boolean == true {
+                notes += "\(word(endpoint, "endpointName")): switched off by an admin\n"
+            }
             if let live = endpoint["liveWeights"] {
                 notes +=
                     "\(word(endpoint, "endpointName")): live weights of \(word(live, "author")) "
