@@ -13,6 +13,14 @@ struct MatrixVector: TensorModel, CodableModel {
 
     static let description = ModelDescription(
         undeclaredInputs: "The product of a matrix and a vector.",
+        schema: #"""
+            {"type": "object", "required": ["matrix", "vector"], "properties": {
+            "matrix": {"type": "array", "items": {"type": "array", "items":
+            {"type": "number", "minimum": -1000000, "maximum": 1000000}}},
+            "vector": {"type": "array", "items":
+            {"type": "number", "minimum": -1000000, "maximum": 1000000}}}}
+            """#,
+        output: OutputDeclaration("json").schema(#"{"type": "array", "items": {"type": "number"}}"#),
         examples: [#"{"matrix": [[1, 2], [3, 4]], "vector": [1, 10]}"#],
         threading: .concurrent
     )
@@ -44,11 +52,15 @@ struct MatrixVector: TensorModel, CodableModel {
         }
     }
 
-    /// With JSON.
+    /// With JSON. What a shorter list lacks counts as 0.
     func predict(_ argument: Argument) throws -> [Float] {
-        try argument.matrix.map { row in
-            guard row.count == argument.vector.count else { throw Self.misfit(row.count) }
-            return Self.product(row.span, argument.vector.span)
+        let vector = argument.vector
+        guard (argument.matrix + [vector]).allSatisfy({ $0.allSatisfy { abs($0) <= 1e6 } }) else {
+            throw ModelError.invalidInput("a number is not between -1000000 and 1000000")
+        }
+        return argument.matrix.map { row in
+            let count = min(row.count, vector.count)
+            return Self.product(row.span.extracting(0..<count), vector.span.extracting(0..<count))
         }
     }
 

@@ -3,8 +3,18 @@
 public import ModelPlugin
 
 struct PricingModel: Model {
-    static let price = Input<Double>(0, "price", doc: "list price of one piece")
-    static let quantity = Input<Double>(1, "quantity", doc: "pieces, from 1 on")
+    static let price = Input<Double>(
+        0,
+        "price",
+        doc: "list price of one piece",
+        schema: #"{"minimum": 0, "maximum": 1000000000}"#
+    )
+    static let quantity = Input<Double>(
+        1,
+        "quantity",
+        doc: "pieces, from 1 on",
+        schema: #"{"minimum": 1, "maximum": 1000000000}"#
+    )
     static let category = Input<String>(2, "category", doc: "for example shopping")
     static let userID = Input<JSONPart>(3, "user_id", doc: "whose price it is")
 
@@ -25,6 +35,9 @@ struct PricingModel: Model {
         let quantity = call[Self.quantity]
         guard price >= 0 else { throw ModelError.invalidInput("price is below 0") }
         guard quantity >= 1 else { throw ModelError.invalidInput("quantity is below 1") }
+        guard max(price, quantity) <= 1e9 else {
+            throw ModelError.invalidInput("price or quantity is above 1000000000")
+        }
         let discount = min(0.02 * (quantity - 1), 0.2)
         result.write(cents(price * quantity * (1 - discount)))
     }

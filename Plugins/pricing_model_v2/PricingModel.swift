@@ -3,8 +3,18 @@
 public import ModelPlugin
 
 struct PricingModel: Model {
-    static let price = Input<Double>(0, "price", doc: "list price of one piece")
-    static let quantity = Input<Double>(1, "quantity", doc: "pieces, from 1 on")
+    static let price = Input<Double>(
+        0,
+        "price",
+        doc: "list price of one piece",
+        schema: #"{"minimum": 0, "maximum": 1000000000}"#
+    )
+    static let quantity = Input<Double>(
+        1,
+        "quantity",
+        doc: "pieces, from 1 on",
+        schema: #"{"minimum": 1, "maximum": 1000000000}"#
+    )
     static let category = Input<String>(2, "category", doc: "for example shopping")
     static let userID = Input<JSONPart>(3, "user_id", doc: "whose price it is")
 
@@ -12,7 +22,12 @@ struct PricingModel: Model {
         inputs: [
             price.declaration, quantity.declaration, category.declaration, userID.declaration,
         ],
-        output: "json",
+        output: OutputDeclaration("json").schema(
+            #"""
+            {"type": "object", "required": ["total", "unit"],
+            "properties": {"total": {"type": "number"}, "unit": {"type": "number"}}}
+            """#
+        ),
         doc: "Total price and unit price with a discount that nears 25 %, and a category factor.",
         examples: [
             #"{"user_id": 123, "category": "shopping", "price": 19.99, "quantity": 3}"#
@@ -26,6 +41,9 @@ struct PricingModel: Model {
         let quantity = call[Self.quantity]
         guard price >= 0 else { throw ModelError.invalidInput("price is below 0") }
         guard quantity >= 1 else { throw ModelError.invalidInput("quantity is below 1") }
+        guard max(price, quantity) <= 1e9 else {
+            throw ModelError.invalidInput("price or quantity is above 1000000000")
+        }
         let factor = call.text(Self.category, equals: "shopping") ? 0.97 : 1
         let discount = 0.25 * (1 - 1 / quantity)
         let unit = price * factor * (1 - discount)

@@ -51,6 +51,16 @@ package enum Datatype: UInt32, Sendable, CaseIterable {
         }
     }
 
+    /// The greatest finite number among its elements, if they have fractions.
+    package var greatest: Double {
+        switch self {
+        case .fp16: 65504
+        case .bf16: Double(Float(bitPattern: 0x7f7f_0000))
+        case .fp32: Double(Float.greatestFiniteMagnitude)
+        default: Double.greatestFiniteMagnitude
+        }
+    }
+
     /// The range of whole numbers that its elements are of; nil: they are no whole numbers.
     package var integers: ClosedRange<Decimal>? {
         switch self {

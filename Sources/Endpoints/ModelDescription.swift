@@ -12,8 +12,20 @@ package struct InputDescription: Equatable, Sendable {
     package let name: String
     package let type: InputType
     package let isRequired: Bool
+    /// A sentence about it.
+    package let doc: String?
+    /// What its values are, as a JSON Schema: clients are told, the model holds them to it.
+    package let schema: JSONValue?
 
-    package init(name: String, type: InputType, isRequired: Bool) {
+    package init(
+        name: String,
+        type: InputType,
+        isRequired: Bool,
+        doc: String? = nil,
+        schema: JSONValue? = nil
+    ) {
+        self.doc = doc
+        self.schema = schema
         self.name = name
         self.type = type
         self.isRequired = isRequired
@@ -34,6 +46,10 @@ package struct ModelDescription: Equatable, Sendable {
     package let execution: Execution
     /// Example requests: the `data` of each.
     package let examples: [JSONValue]
+    /// A sentence about the model.
+    package let doc: String?
+    /// What the one argument is of a model that declares no inputs, as a JSON Schema.
+    package let schema: JSONValue?
 
     /// Inputs of one model.
     package static let inputsMaximum = 1024
@@ -47,6 +63,8 @@ package struct ModelDescription: Equatable, Sendable {
         threading = .concurrent
         execution = .inline
         examples = []
+        doc = nil
+        schema = nil
     }
 
     /// Reads the JSON of `describe`; the error is a sentence about it.
@@ -60,7 +78,9 @@ package struct ModelDescription: Equatable, Sendable {
         guard let members = value.object else {
             throw DescriptionError("describe() returned JSON that is not an object")
         }
-        let known = ["inputs", "output", "examples", "threading", "execution", "doc"]
+        let known = [
+            "inputs", "output", "examples", "threading", "execution", "doc", "schema",
+        ]
         if let unknown = members.first(where: { !known.contains($0.name) }) {
             throw DescriptionError(
                 "describe() has the unknown member \"\(unknown.name)\"; "
@@ -71,6 +91,8 @@ package struct ModelDescription: Equatable, Sendable {
         execution = try Self.word(value, "execution", Execution.init, .inline)
         output = try OutputDescription(json: value["output"])
         examples = value["examples"]?.array ?? []
+        doc = value["doc"]?.string
+        schema = try Self.schema(value, "the description")
         guard let list = value["inputs"] else {
             inputs = nil
             return
@@ -121,8 +143,22 @@ package struct ModelDescription: Equatable, Sendable {
         return InputDescription(
             name: name,
             type: type,
-            isRequired: element["required"]?.boolean ?? true
+            isRequired: element["required"]?.boolean ?? true,
+            doc: element["doc"]?.string,
+            schema: try schema(element, "the input \"\(name)\"")
         )
+    }
+
+    /// The member `schema` of a value, which is an object.
+    static func schema(
+        _ value: JSONValue,
+        _ place: String
+    ) throws(DescriptionError) -> JSONValue? {
+        guard let schema = value["schema"] else { return nil }
+        guard schema.object != nil else {
+            throw DescriptionError("describe() gives \(place) a \"schema\" that is no object")
+        }
+        return schema
     }
 }
 

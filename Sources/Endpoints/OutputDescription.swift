@@ -1,7 +1,7 @@
 // What a model says of its results. Requests are answered without it; it says how a result looks in
 // a protocol that has words of its own for classes.
 
-import JSON
+package import JSON
 
 /// A model's declared output.
 package struct OutputDescription: Equatable, Sendable {
@@ -12,6 +12,8 @@ package struct OutputDescription: Equatable, Sendable {
     package let classes: [String]
     /// The member of a result that has the probability; nil: the result is it.
     package let probability: [UInt8]?
+    /// What a result is, as a JSON Schema.
+    package let schema: JSONValue?
 
     /// Labels of one classifier.
     package static let classesMaximum = 1024
@@ -19,7 +21,13 @@ package struct OutputDescription: Equatable, Sendable {
     /// What is known of results that nobody has declared.
     package static let unknown = OutputDescription(type: .json)
 
-    package init(type: InputType, classes: [String] = [], probability: String? = nil) {
+    package init(
+        type: InputType,
+        classes: [String] = [],
+        probability: String? = nil,
+        schema: JSONValue? = nil
+    ) {
+        self.schema = schema
         self.type = type
         self.classes = classes
         self.probability = probability.map { Array($0.utf8) }
@@ -34,7 +42,7 @@ package struct OutputDescription: Equatable, Sendable {
         guard let members = value.object else {
             throw DescriptionError("describe() has \"output\" that is no object")
         }
-        let known = ["type", "doc", "classes", "probability"]
+        let known = ["type", "doc", "classes", "probability", "schema"]
         if let unknown = members.first(where: { !known.contains($0.name) }) {
             throw DescriptionError(
                 "describe() has \"output\" with the unknown member \"\(unknown.name)\"; "
@@ -56,7 +64,12 @@ package struct OutputDescription: Equatable, Sendable {
                     + "of the results of a classifier, which has \"classes\""
             )
         }
-        self.init(type: type, classes: classes, probability: probability)
+        self.init(
+            type: type,
+            classes: classes,
+            probability: probability,
+            schema: try ModelDescription.schema(value, "the output")
+        )
     }
 
     private static func classes(_ value: JSONValue?) throws(DescriptionError) -> [String] {

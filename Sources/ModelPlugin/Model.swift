@@ -74,7 +74,8 @@ public struct ModelContext: Sendable {
 
 /// One input of a model: its place among the inputs, its name, its type.
 ///
-/// `Value` is `Double`, `String`, `Bool` or `JSONPart`; `Double?` and `String?` are inputs that a
+/// `schema` is a JSON Schema of its values, such as `{"minimum": 0}`: clients are told, and the
+/// model holds them to it. `Value` is `Double`, `String`, `Bool` or `JSONPart`; `Double?` and `String?` are inputs that a
 /// request may leave out.
 public struct Input<Value>: Sendable {
     /// Its place among the inputs, from 0.
@@ -82,50 +83,58 @@ public struct Input<Value>: Sendable {
     /// What the description says of it.
     public let declaration: InputDeclaration
 
-    init(_ position: Int, _ name: String, _ type: String, _ isRequired: Bool, _ doc: String) {
+    init(
+        _ position: Int,
+        _ name: String,
+        _ type: String,
+        _ isRequired: Bool,
+        _ doc: String,
+        _ schema: String?
+    ) {
         self.position = position
         declaration = InputDeclaration(
             position: position,
             name: name,
             type: type,
             isRequired: isRequired,
-            doc: doc
+            doc: doc,
+            schema: schema
         )
     }
 }
 
 extension Input where Value == Double {
     /// A number that every request has.
-    public init(_ position: Int, _ name: String, doc: String = "") {
-        self.init(position, name, "number", true, doc)
+    public init(_ position: Int, _ name: String, doc: String = "", schema: String? = nil) {
+        self.init(position, name, "number", true, doc, schema)
     }
 }
 
 extension Input where Value == Double? {
     /// A number that a request may leave out.
-    public init(_ position: Int, _ name: String, doc: String = "") {
-        self.init(position, name, "number", false, doc)
+    public init(_ position: Int, _ name: String, doc: String = "", schema: String? = nil) {
+        self.init(position, name, "number", false, doc, schema)
     }
 }
 
 extension Input where Value == String {
     /// A text that every request has.
-    public init(_ position: Int, _ name: String, doc: String = "") {
-        self.init(position, name, "string", true, doc)
+    public init(_ position: Int, _ name: String, doc: String = "", schema: String? = nil) {
+        self.init(position, name, "string", true, doc, schema)
     }
 }
 
 extension Input where Value == String? {
     /// A text that a request may leave out.
-    public init(_ position: Int, _ name: String, doc: String = "") {
-        self.init(position, name, "string", false, doc)
+    public init(_ position: Int, _ name: String, doc: String = "", schema: String? = nil) {
+        self.init(position, name, "string", false, doc, schema)
     }
 }
 
 extension Input where Value == Bool {
     /// A boolean that every request has.
-    public init(_ position: Int, _ name: String, doc: String = "") {
-        self.init(position, name, "boolean", true, doc)
+    public init(_ position: Int, _ name: String, doc: String = "", schema: String? = nil) {
+        self.init(position, name, "boolean", true, doc, schema)
     }
 }
 
@@ -137,7 +146,7 @@ public struct JSONPart: Sendable {
 
 extension Input where Value == JSONPart {
     /// Any JSON value that every request has.
-    public init(_ position: Int, _ name: String, doc: String = "") {
-        self.init(position, name, "json", true, doc)
+    public init(_ position: Int, _ name: String, doc: String = "", schema: String? = nil) {
+        self.init(position, name, "json", true, doc, schema)
     }
 }

@@ -7,6 +7,8 @@ public struct InputDeclaration: Sendable {
     let type: String
     let isRequired: Bool
     let doc: String
+    /// A JSON Schema.
+    let schema: String?
 }
 
 /// What a description says of a model's results: `"number"`, `"json"`, or a classifier's.
@@ -14,6 +16,7 @@ public struct OutputDeclaration: Sendable, ExpressibleByStringLiteral {
     let type: String
     var classes: [String] = []
     var probability: String?
+    var schema: String?
 
     /// The type of a result: `number`, `string`, `boolean` or `json`.
     public init(stringLiteral type: String) { self.type = type }
@@ -35,8 +38,18 @@ public struct OutputDeclaration: Sendable, ExpressibleByStringLiteral {
         return output
     }
 
+    /// The same with what a result looks like.
+    ///
+    /// - Parameter schema: a JSON Schema, such as `{"minimum": 0}`, which clients are told.
+    public func schema(_ schema: String) -> OutputDeclaration {
+        var output = self
+        output.schema = schema
+        return output
+    }
+
     var json: JSONValue {
         var members = [JSONValue.Member("type", .string(type))]
+        if let schema { members.append(.init("schema", .parsed(schema))) }
         if !classes.isEmpty {
             members.append(.init("classes", .array(classes.map { .string($0) })))
         }
@@ -59,6 +72,7 @@ public struct ModelDescription: Sendable {
     let examples: [String]
     let threading: Threading
     let execution: Execution
+    var schema: String?
 
     /// A model with declared inputs: the host checks them before the model is asked.
     ///
@@ -98,14 +112,19 @@ public struct ModelDescription: Sendable {
     ///   - examples: the `data` of example requests, as JSON text.
     ///   - threading: whether several threads may ask one instance at once.
     ///   - execution: where the model runs.
+    ///   - schema: what the one argument is, as a JSON Schema, which clients are told.
+    ///   - output: the type of the result.
     public init(
         undeclaredInputs doc: String,
+        schema: String? = nil,
+        output: OutputDeclaration = "json",
         examples: [String] = [],
         threading: Threading = .concurrent,
         execution: Execution = .inline
     ) {
         inputs = nil
-        output = "json"
+        self.output = output
+        self.schema = schema
         self.doc = doc
         self.examples = examples
         self.threading = threading
@@ -121,11 +140,14 @@ public struct ModelDescription: Sendable {
                     "inputs",
                     .array(
                         inputs.map {
-                            .object([
-                                .init("name", .string($0.name)), .init("type", .string($0.type)),
-                                .init("required", .boolean($0.isRequired)),
-                                .init("doc", .string($0.doc)),
-                            ])
+                            .object(
+                                [
+                                    .init("name", .string($0.name)),
+                                    .init("type", .string($0.type)),
+                                    .init("required", .boolean($0.isRequired)),
+                                    .init("doc", .string($0.doc)),
+                                ] + ($0.schema.map { [.init("schema", .parsed($0))] } ?? [])
+                            )
                         }
                     )
                 )
@@ -133,11 +155,22 @@ public struct ModelDescription: Sendable {
         }
         members.append(.init("output", output.json))
         members.append(.init("doc", .string(doc)))
+        if let schema { members.append(.init("schema", .parsed(schema))) }
         let examples = examples.compactMap { try? JSONValue(parsing: Array($0.utf8)) }
         precondition(examples.count == self.examples.count, "every example is JSON")
         members.append(.init("examples", .array(examples)))
         members.append(.init("threading", .string(threading.rawValue)))
         members.append(.init("execution", .string(execution.rawValue)))
         return JSONValue.object(members).text
+    }
+}
+
+extension JSONValue {
+    /// A value that stands in a model's source.
+    fileprivate static func parsed(_ text: String) -> JSONValue {
+        guard let value = try? JSONValue(parsing: Array(text.utf8)) else {
+            preconditionFailure("a description's schema is JSON, and not \(text)")
+        }
+        return value
     }
 }

@@ -40,6 +40,8 @@ package final class ServingLoop {
     var answer = ByteBuffer(capacity: 4096)
     var fields = ByteBuffer(capacity: 4096)
     var openInference = OpenInferenceSurface()
+    /// The description of what is live; empty: nobody has asked for it.
+    var description: [UInt8] = []
     private var recorder = RequestRecord()
     private var wallClock = WallClock()
     private var dateSecond: Int64 = -1
@@ -94,6 +96,7 @@ package final class ServingLoop {
     /// Serves another snapshot from the next request on.
     func serve(_ snapshot: ServingSnapshot) {
         self.snapshot = snapshot
+        description = []
         // Models may have come that requests wait for; without any this is a look at a flag.
         guard hasParked else { return }
         hasParked = false

@@ -37,7 +37,7 @@ package enum NativeSurface {
         }
         let elements = data + 1..<Int(entry.next)
         if let first = elements.first, document.entries[first].kind == .array {
-            return try decodeBatch(elements, document, limits, &call)
+            return try decodeBatch(elements, document, text, limits, &call)
         }
         try decodeArguments(elements, document, limits, &call) { "\"data\"" }
         call.endRow(id: -1)
@@ -95,6 +95,7 @@ package enum NativeSurface {
     private static func decodeBatch(
         _ elements: Range<Int>,
         _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
         _ limits: CallLimits,
         _ call: inout PredictionCall
     ) throws(Failure) {
@@ -117,13 +118,11 @@ package enum NativeSurface {
                 )
             }
             let id = document.entries[index + 1]
-            guard id.kind == .string || id.kind == .number,
-                id.range.count <= PredictionCall.idBytesMaximum
-            else {
+            guard isID(id, text) else {
                 throw Failure(
                     .badInput,
                     "row \(number) of the batch does not begin with an id, which is a number or a "
-                        + "string of at most \(PredictionCall.idBytesMaximum) bytes"
+                        + "string of at most \(PredictionCall.idCharactersMaximum) characters"
                 )
             }
             let arguments = index + 2..<Int(row.next)
@@ -133,6 +132,20 @@ package enum NativeSurface {
             call.endRow(id: index + 1)
             index = Int(row.next)
         }
+    }
+
+    /// Whether a value names a row.
+    private static func isID(_ id: JSONEntry, _ text: Span<UInt8>) -> Bool {
+        let most = PredictionCall.idCharactersMaximum
+        guard id.kind == .string else { return id.kind == .number && id.range.count <= most }
+        if id.contents.count <= most { return true }
+        // A character takes twelve bytes at most, as two escapes.
+        guard id.contents.count <= most * 12 else { return false }
+        var characters = 0
+        JSONText.unescape(text.extracting(id.contents)) { byte in
+            if byte & 0xc0 != 0x80 { characters += 1 }
+        }
+        return characters <= most
     }
 
     private static func decodeArguments(

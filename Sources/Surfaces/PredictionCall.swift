@@ -30,8 +30,8 @@ package struct PredictionCall: Sendable {
         package var arguments: Range<Int> { start..<end }
     }
 
-    /// Bytes of a row's id.
-    package static let idBytesMaximum = 1024
+    /// Characters of a row's id, in Unicode's scalars; digits, of a number.
+    package static let idCharactersMaximum = 1024
 
     /// Whether the caller asked with a list of rows, and so is answered with one.
     package internal(set) var isBatch = false

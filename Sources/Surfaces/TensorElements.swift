@@ -95,10 +95,18 @@ package enum TensorElement {
             append(UInt64(plain.count), 4, to: &bytes)
             return bytes.append(contentsOf: plain)
         default:
-            let number = Int128(Bytes.string(text, 0..<text.count)) ?? 0
-            bits = UInt64(truncatingIfNeeded: number)
+            bits = UInt64(truncatingIfNeeded: integer(text) ?? 0)
         }
         append(bits, type.size ?? 1, to: &bytes)
+    }
+
+    /// The whole number that the text of a JSON number stands for: `5`, `5.0`, `5e0`; nil: it is
+    /// none, or beyond every type.
+    static func integer(_ text: Span<UInt8>) -> Datatype.Decimal? {
+        guard text.count <= 64 else { return nil }
+        if let number = Datatype.Decimal(Bytes.string(text, 0..<text.count)) { return number }
+        // With a fraction or an exponent: exact as far as a double is.
+        return Datatype.Decimal(exactly: JSONNumber.double(text))
     }
 
     /// The upper half of a float, rounded to even; its bits.

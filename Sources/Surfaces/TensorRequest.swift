@@ -244,9 +244,6 @@ package struct TensorRequest: Sendable {
                     )
                 }
             }
-            guard !outputs.contains(where: { names[$0.name] == names[name] }) else {
-                throw Failure(.badInput, "the output \"\(shown(name))\" is asked for twice")
-            }
             outputs.append(Output(name: name, isBinary: isBinary ?? answersBinary))
         }
     }
@@ -434,10 +431,13 @@ package struct TensorRequest: Sendable {
         let entry = document.entries[index]
         switch (tensor.datatype, entry.kind) {
         case (.bool, .boolean), (.bytes, .string): return
-        case (_, .number) where tensor.datatype.isFloat: return
+        case (_, .number) where tensor.datatype.isFloat:
+            let number = JSONNumber.double(text.extracting(entry.range))
+            if number.magnitude <= tensor.datatype.greatest { return }
         case (_, .number):
-            if let range = tensor.datatype.integers, entry.range.count <= 24,
-                let number = Datatype.Decimal(Self.text(entry, text)), range.contains(number)
+            if let range = tensor.datatype.integers,
+                let number = TensorElement.integer(text.extracting(entry.range)),
+                range.contains(number)
             {
                 return
             }

@@ -69,16 +69,14 @@ struct TumorClassifierTests {
         }
     }
 
-    @Test(arguments: [
-        ("tumor_classifier_v1", "the measurements are beyond what the model can add up"),
-        ("tumor_classifier_v2", "the input \"mean_radius\" is beyond single precision"),
-    ])
-    func `measurements beyond all measure are refused`(plugin: String, sentence: String) throws {
+    @Test(arguments: ["tumor_classifier_v1", "tumor_classifier_v2"])
+    func `measurements beyond all measure are refused`(plugin: String) throws {
         let sample = try Sample(plugin, resources: Sample.treesFolder)
         let expected = try Expected()
         var row = expected.rows[0]
         for index in 0..<30 { row[index] = "1e308" }
-        #expect(try sample.ask(expected.data(row)) == "invalidInput: \(sentence)")
+        let sentence = "invalidInput: a measurement is not between 0 and 1000000"
+        #expect(try sample.ask(expected.data(row)) == sentence)
     }
 
     // MARK: The resource of version 2

@@ -21,11 +21,18 @@ enum Input { amount, merchant_category, hour, is_foreign };
 
 constexpr auto description =
     R"({"inputs": [
-    {"name": "amount", "type": "number", "doc": "what is paid, 0 or more"},
+    {"name": "amount", "type": "number", "doc": "what is paid, 0 or more",
+     "schema": {"minimum": 0, "maximum": 1000000000}},
     {"name": "merchant_category", "type": "string", "doc": "for example electronics"},
-    {"name": "hour", "type": "number", "doc": "local hour at the merchant, 0 to 23"},
-    {"name": "is_foreign", "type": "boolean", "doc": "whether the merchant is abroad"}],
-    "output": {"type": "json", "classes": ["legitimate", "fraud"], "probability": "score"},
+    {"name": "hour", "type": "number", "doc": "local hour at the merchant, 0 to 23",
+     "schema": {"minimum": 0, "exclusiveMaximum": 24}},
+    {"name": "is_foreign", "type": "boolean", "doc": "whether the merchant is abroad"},
+    {"name": "minutes_since_last", "type": "number", "required": false,
+     "doc": "since the card's last payment; version 2 looks at it"}],
+    "output": {"type": "json", "classes": ["legitimate", "fraud"], "probability": "score",
+     "schema": {"type": "object", "required": ["fraud", "score"], "properties": {
+      "fraud": {"type": "boolean"},
+      "score": {"type": "number", "minimum": 0, "maximum": 1}}}},
     "doc": "Whether a card payment looks like fraud, by points.",
     "examples": [{"transaction_id": "t-1", "customer_id": 123, "amount": 1500,
     "merchant_category": "electronics", "hour": 3, "is_foreign": true}],
@@ -46,6 +53,7 @@ class PointsModel {
     double score(const model_value *values) const {
         const double paid = values[amount].number, at = values[hour].number;
         if (paid < 0) throw InvalidInput("amount is below 0");
+        if (paid > 1e9) throw InvalidInput("amount is above 1000000000");
         if (at < 0 || at >= 24) throw InvalidInput("hour is not between 0 and 23");
         double points = 0.05;
         points += 0.30 * (paid / (paid + 500));

@@ -3,9 +3,19 @@
 public import ModelPlugin
 
 struct FraudModel: Model {
-    static let amount = Input<Double>(0, "amount", doc: "what is paid, 0 or more")
+    static let amount = Input<Double>(
+        0,
+        "amount",
+        doc: "what is paid, 0 or more",
+        schema: #"{"minimum": 0, "maximum": 1000000000}"#
+    )
     static let category = Input<String>(1, "merchant_category", doc: "for example electronics")
-    static let hour = Input<Double>(2, "hour", doc: "local hour at the merchant, 0 to 23")
+    static let hour = Input<Double>(
+        2,
+        "hour",
+        doc: "local hour at the merchant, 0 to 23",
+        schema: #"{"minimum": 0, "exclusiveMaximum": 24}"#
+    )
     static let isForeign = Input<Bool>(3, "is_foreign", doc: "whether the merchant is abroad")
     static let minutesSinceLast = Input<Double?>(
         4,
@@ -18,7 +28,12 @@ struct FraudModel: Model {
             amount.declaration, category.declaration, hour.declaration, isForeign.declaration,
             minutesSinceLast.declaration,
         ],
-        output: .classifier(["legitimate", "fraud"], probability: "score"),
+        output: .classifier(["legitimate", "fraud"], probability: "score").schema(
+            #"""
+            {"type": "object", "required": ["fraud", "score"], "properties":
+            {"fraud": {"type": "boolean"}, "score": {"type": "number", "minimum": 0, "maximum": 1}}}
+            """#
+        ),
         doc: "Whether a card payment looks like fraud, by odds.",
         examples: [
             #"""
@@ -38,6 +53,7 @@ struct FraudModel: Model {
         let amount = call[Self.amount]
         let hour = call[Self.hour]
         guard amount >= 0 else { throw ModelError.invalidInput("amount is below 0") }
+        guard amount <= 1e9 else { throw ModelError.invalidInput("amount is above 1000000000") }
         guard hour >= 0, hour < 24 else {
             throw ModelError.invalidInput("hour is not between 0 and 23")
         }

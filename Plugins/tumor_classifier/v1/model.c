@@ -10,7 +10,9 @@
 MODEL_PLUGIN_TAG
 
 // Ten measurements, each as the mean, the standard error and the worst of a sample's nuclei.
-#define INPUT(name) "{\"name\": \"" name "\", \"type\": \"number\", \"required\": true}"
+#define INPUT(name) \
+    "{\"name\": \"" name "\", \"type\": \"number\", \"required\": true, " \
+    "\"schema\": {\"minimum\": 0, \"maximum\": 1000000}}"
 #define TEN_INPUTS(before, after)                                       \
     INPUT(before "radius" after) ", "                                   \
     INPUT(before "texture" after) ", "                                  \
@@ -27,7 +29,10 @@ static const char *describe(void) {
     return "{\"inputs\": [" TEN_INPUTS("mean_", "") ", " TEN_INPUTS("", "_error") ", "
            TEN_INPUTS("worst_", "") "],"
            "\"output\": {\"type\": \"json\", \"classes\": [\"benign\", \"malignant\"],"
-           " \"probability\": \"probability\"},"
+           " \"probability\": \"probability\", \"schema\": {\"type\": \"object\","
+           " \"required\": [\"diagnosis\", \"probability\"], \"properties\": {"
+           " \"diagnosis\": {\"enum\": [\"benign\", \"malignant\"]},"
+           " \"probability\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}}}},"
            "\"doc\": \"Malignant or benign, with the probability of malignancy:"
            " a logistic regression.\","
            "\"examples\": [{\"patient_id\": 842302,"
@@ -82,12 +87,12 @@ static model_status predict(model_instance *self, const model_call *call, model_
     (void)self;
     double score = intercept;
     for (int i = 0; i < FEATURE_COUNT; i++) {
+        if (call->values[i].number < 0 || call->values[i].number > 1000000) {
+            static const char reason[] = "a measurement is not between 0 and 1000000";
+            out->message(out, reason, sizeof reason - 1);
+            return MODEL_INVALID_INPUT;
+        }
         score += coefficient[i] * (call->values[i].number - feature_mean[i]) / feature_scale[i];
-    }
-    if (!isfinite(score)) {
-        static const char reason[] = "the measurements are beyond what the model can add up";
-        out->message(out, reason, sizeof reason - 1);
-        return MODEL_INVALID_INPUT;
     }
     double probability = 1 / (1 + exp(-score));
 

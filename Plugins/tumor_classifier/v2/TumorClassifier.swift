@@ -4,12 +4,18 @@ public import ModelPlugin
 
 struct TumorClassifier: Model {
     static let inputs = Forest.features.enumerated().map { position, name in
-        Input<Double>(position, name)
+        Input<Double>(position, name, schema: #"{"minimum": 0, "maximum": 1000000}"#)
     }
 
     static let description = ModelDescription(
         inputs: inputs.map(\.declaration),
-        output: .classifier(["benign", "malignant"], probability: "probability"),
+        output: .classifier(["benign", "malignant"], probability: "probability").schema(
+            #"""
+            {"type": "object", "required": ["diagnosis", "probability"], "properties":
+            {"diagnosis": {"enum": ["benign", "malignant"]},
+            "probability": {"type": "number", "minimum": 0, "maximum": 1}}}
+            """#
+        ),
         doc: "Malignant or benign, with the probability of malignancy: gradient boosted trees.",
         examples: [
             #"""
@@ -40,12 +46,11 @@ struct TumorClassifier: Model {
         // scikit-learn's trees see features rounded to single precision.
         var row: [30 of Float] = .init(repeating: 0)
         for position in row.indices {
-            row[position] = Float(call[Self.inputs[position]])
-            guard row[position].isFinite else {
-                throw ModelError.invalidInput(
-                    "the input \"\(Forest.features[position])\" is beyond single precision"
-                )
+            let measurement = call[Self.inputs[position]]
+            guard measurement >= 0, measurement <= 1e6 else {
+                throw ModelError.invalidInput("a measurement is not between 0 and 1000000")
             }
+            row[position] = Float(measurement)
         }
         let probability = Logistic.probability(logOdds: forest.logOdds(of: row))
         result.write(jsonBytes: 96) { json in
