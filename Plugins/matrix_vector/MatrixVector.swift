@@ -20,7 +20,9 @@ struct MatrixVector: TensorModel, CodableModel {
             "vector": {"type": "array", "items":
             {"type": "number", "minimum": -1000000, "maximum": 1000000}}}}
             """#,
-        output: OutputDeclaration("json").schema(#"{"type": "array", "items": {"type": "number"}}"#),
+        output: OutputDeclaration("json").schema(
+            #"{"type": "array", "items": {"type": "number"}}"#
+        ),
         examples: [#"{"matrix": [[1, 2], [3, 4]], "vector": [1, 10]}"#],
         threading: .concurrent
     )

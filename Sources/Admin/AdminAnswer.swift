@@ -75,7 +75,7 @@ extension AdminAnswer {
         case .failed(let failure):
             let what = done == nil ? "nothing is changed" : "the store is changed, and nothing else"
             self.init(
-                .unprocessableContent,
+                .conflict,
                 "commit_failed",
                 "\(what): \(failure.errors.first ?? "")",
                 errors: failure.errors

@@ -64,13 +64,23 @@ struct AdminRequest: Sendable {
         return text
     }
 
+    /// Beyond it nothing is numbered.
+    private static let numberMaximum = 1_000_000_000
+
     /// A member that is a whole number from 0 on; nil where it is missing.
     func number(_ name: String) throws(AdminAnswer.Refusal) -> Int? {
         guard let value = try members().first(where: { $0.name == name })?.value else {
             return nil
         }
-        guard let number = value.unsigned.flatMap({ Int(exactly: $0) }) else {
-            throw AdminAnswer.Refusal("'\(name)' is no whole number from 0 on")
+        // 5.0 is a whole number too.
+        var number = value.unsigned.flatMap { Int(exactly: $0) }
+        if number == nil, case .number(let text) = value {
+            number = Double(text).flatMap { Int(exactly: $0) }
+        }
+        guard let number, number >= 0, number <= Self.numberMaximum else {
+            throw AdminAnswer.Refusal(
+                "'\(name)' is no whole number from 0 to \(Self.numberMaximum)"
+            )
         }
         return number
     }

@@ -21,8 +21,16 @@ extension AdminRouter {
         switch (parts.first, parts.count) {
         case ("services", 1) where isReading: return services()
         case ("services", 1) where isPosting:
-            return notBuilt("write endpoints/NAME.yaml with 'service: ID' and run 'switchyard reload'")
-        case ("services", 1): return .notAllowed("GET, HEAD, POST")
+            var answer = AdminAnswer(
+                .methodNotAllowed,
+                "method_not_allowed",
+                "this path takes GET, HEAD; a service is a word in the files of its endpoints: "
+                    + "write "
+                    + "endpoints/NAME.yaml with 'service: ID' and run 'switchyard reload'"
+            )
+            answer.fields = "Allow: GET, HEAD\r\n"
+            return answer
+        case ("services", 1): return .notAllowed("GET, HEAD")
         case ("services", 2):
             guard request.method == .delete else { return .notAllowed("DELETE") }
             return notBuilt("remove the files of its endpoints and run 'switchyard reload'")
@@ -76,9 +84,10 @@ extension AdminRouter {
         let endpoints = live.configuration.effectiveEndpoints.filter { $0.service == id }
         guard !endpoints.isEmpty else {
             let known = Set(live.configuration.endpoints.map(\.service)).sorted()
+                .joined(separator: ", ")
             throw AdminAnswer.Refusal.missing(
                 "service_not_found",
-                "there is no service '\(id.prefix(100))'; there are \(known.joined(separator: ", "))"
+                "there is no service '\(id.prefix(100))'; there are \(known)"
             )
         }
         return Service(
@@ -117,13 +126,19 @@ extension AdminRouter {
                     [
                         .init("tag", .string(generation)), .init("generation", .string(generation)),
                         .init("mounted", .boolean(true)),
-                    ] + created(generation, service).map {
-                        [JSONValue.Member("createdOn", .string($0))]
-                    }.flatMap { $0 } + [
-                        .init("endpoints", .array(service.endpoints.compactMap { pair in
-                            endpoint(pair.endpoint, pair.prepared, generation)
-                        }))
                     ]
+                        + created(generation, service).map {
+                            [JSONValue.Member("createdOn", .string($0))]
+                        }.flatMap { $0 } + [
+                            .init(
+                                "endpoints",
+                                .array(
+                                    service.endpoints.compactMap { pair in
+                                        endpoint(pair.endpoint, pair.prepared, generation)
+                                    }
+                                )
+                            )
+                        ]
                 )
             }
             return AdminAnswer(.ok, .object([.init("generations", .array(list))]))
@@ -135,7 +150,10 @@ extension AdminRouter {
     /// When the newest build of a generation was deployed.
     private func created(_ generation: String, _ service: Service) -> [String] {
         let times = service.endpoints.compactMap { pair -> String? in
-            guard let split = pair.prepared.splits.first(where: { $0.name.elementsEqual(generation.utf8) }),
+            guard
+                let split = pair.prepared.splits.first(where: {
+                    $0.name.elementsEqual(generation.utf8)
+                }),
                 case .model(let model) = split.backend
             else { return nil }
             let version = model.version
@@ -191,16 +209,16 @@ extension AdminRouter {
                     created(generation, service).first.map { ($0, generation) }
                 }
                 guard let newest = dated.max(by: { $0 < $1 }) else {
-                    throw AdminAnswer.Refusal(
-                        "no generation of '\(id)' has a build: none is the newest"
-                    )
+                    throw Self.misfit("no generation of '\(id)' has a build: none is the newest")
                 }
                 return try switchAll(to: newest.1, id, request, later)
             case "enable", "disable":
                 let names = service.endpoints.map(\.endpoint.name)
                 return try commit(.enable(names, verb == "enable"), request, Self.told(later))
             case "importFromArchive":
-                return notBuilt("run 'switchyard deploy NAME PLUGIN.so' beside the host, then reload")
+                return notBuilt(
+                    "run 'switchyard deploy NAME PLUGIN.so' beside the host, then reload"
+                )
             default:
                 throw AdminAnswer.Refusal.missing(
                     "route_not_found",
@@ -286,7 +304,8 @@ extension AdminRouter {
         _ request: AdminRequest
     ) throws(AdminAnswer.Refusal) -> [(split: String, weight: Weight)] {
         let wanted =
-            "wanted {\"entries\": [{\"generation\": \"v1\", \"proba\": 0.7}, …]}, or that list alone"
+            "wanted {\"entries\": [{\"generation\": \"v1\", \"proba\": 0.7}, …]}, or that list "
+            + "alone"
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONValue(parsing: request.body)
@@ -296,14 +315,14 @@ extension AdminRouter {
                 code: "bad_json"
             )
         }
-        guard let entries = value["entries"]?.array ?? value.array, !entries.isEmpty else {
+        guard let entries = value["entries"]?.array ?? value.array else {
             throw AdminAnswer.Refusal(wanted)
         }
         var weights: [(split: String, weight: Weight)] = []
         for (index, entry) in entries.enumerated() {
             guard let generation = entry["generation"]?.string,
-                case .number(let text) = entry["proba"] ?? .null, let weight = Weight(text),
-                weight.number <= 1
+                case .number(let text) = entry["proba"] ?? .null, let number = Double(text),
+                number >= 0, number <= 1
             else {
                 throw AdminAnswer.Refusal(
                     "entry \(index) is \(entry.text.prefix(100)); \(wanted), each \"proba\" from 0 "
@@ -311,17 +330,23 @@ extension AdminRouter {
                 )
             }
             guard !weights.contains(where: { $0.split == generation }) else {
-                throw AdminAnswer.Refusal("the generation '\(generation.prefix(100))' is there twice")
+                throw misfit("the generation '\(generation.prefix(100))' is there twice")
+            }
+            guard let weight = Weight(text) else {
+                throw misfit("the probability \(text.prefix(40)) is not \(Weight.rule)")
             }
             weights.append((generation, weight))
         }
         let sum = weights.reduce(0) { $0 + $1.weight.number }
         guard abs(sum - 1) <= 1e-6 else {
-            throw AdminAnswer.Refusal(
-                "the probabilities add up to \(sum); wanted 1, to a millionth"
-            )
+            throw misfit("the probabilities add up to \(sum); wanted 1, to a millionth")
         }
         return weights
+    }
+
+    /// A mapping that is understood, and cannot be.
+    private static func misfit(_ sentence: String) -> AdminAnswer.Refusal {
+        AdminAnswer.Refusal(sentence, status: .conflict, code: "commit_failed")
     }
 
     /// A commit as this client is told of it.

@@ -36,6 +36,23 @@ extension AdminRouter {
         }
     }
 
+    /// Refuses what would be passed over: files and settings come by `switchyard deploy`.
+    private func requireNothing(_ request: AdminRequest) throws(AdminAnswer.Refusal) {
+        try request.requireOnly(["parameters"])
+        guard let value = try request.members().first?.value else { return }
+        guard let parameters = value.object else {
+            throw AdminAnswer.Refusal("'parameters' is no object")
+        }
+        for parameter in parameters {
+            guard parameter.name == "unload_dependents", parameter.value.boolean != nil else {
+                throw AdminAnswer.Refusal(
+                    "'parameters' has '\(parameter.name.prefix(100))'; it takes unload_dependents, "
+                        + "which is true or false: builds and settings come by 'switchyard deploy'"
+                )
+            }
+        }
+    }
+
     /// An endpoint is switched, a deployment loaded or unloaded.
     private func load(
         _ name: String,
@@ -44,13 +61,7 @@ extension AdminRouter {
         _ later: @escaping Completion
     ) -> AdminAnswer? {
         do throws(AdminAnswer.Refusal) {
-            let members = try request.members()
-            let parameters = members.first { $0.name == "parameters" }?.value.object ?? []
-            if isOn, !parameters.isEmpty {
-                throw AdminAnswer.Refusal(
-                    "loading takes no \"parameters\" here: deploy a build with 'switchyard deploy'"
-                )
-            }
+            try requireNothing(request)
             let live = control.board.live.committed.configuration
             if live.endpoints.contains(where: { $0.name == name }) {
                 return try commit(.enable([name], isOn), request, later)
@@ -62,6 +73,7 @@ extension AdminRouter {
             guard isKnown || live.disabled.contains(deployment) else {
                 throw AdminAnswer.Refusal(
                     "there is no endpoint and no loaded deployment '\(name.prefix(100))'",
+                    status: .notFound,
                     code: "deployment_not_found"
                 )
             }

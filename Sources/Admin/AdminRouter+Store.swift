@@ -24,7 +24,11 @@ extension AdminRouter {
         do throws(AdminAnswer.Refusal) {
             let deployment = try Self.deployment(parts)
             guard Names.isAlias(parts[4]) else {
-                throw AdminAnswer.Refusal("'\(parts[4].prefix(100))' is no alias")
+                throw AdminAnswer.Refusal.missing(
+                    "alias_not_found",
+                    "'\(parts[4].prefix(100))' is no alias: it is a name, not all digits and not "
+                        + "latest"
+                )
             }
             let reloads = try request.boolean("reload")
             return request.method == .put
@@ -87,7 +91,10 @@ extension AdminRouter {
         do throws(AdminAnswer.Refusal) {
             let deployment = try Self.deployment(parts)
             guard let number = Self.number(parts[4]), number > 0 else {
-                throw AdminAnswer.Refusal("'\(parts[4].prefix(100))' is no version's number")
+                throw AdminAnswer.Refusal.missing(
+                    "version_not_found",
+                    "'\(parts[4].prefix(100))' is no version's number"
+                )
             }
             try request.requireOnly([])
             let (store, use) = (control.store, control.versionUse)
@@ -170,7 +177,8 @@ extension AdminRouter {
     ) throws(AdminAnswer.Refusal) -> DeploymentName {
         let branch = Names.branch(ofFolder: parts[1])
         guard let deployment = DeploymentName(branch: branch, name: parts[2]) else {
-            throw AdminAnswer.Refusal(
+            throw AdminAnswer.Refusal.missing(
+                "deployment_not_found",
                 "'\(parts[1].prefix(100))/\(parts[2].prefix(100))' is no deployment; in a path the "
                     + "branch stands before the name, with '~' for '/'"
             )

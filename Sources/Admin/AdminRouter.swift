@@ -32,7 +32,10 @@ struct AdminRouter: Sendable {
         _ peer: AdminPeer,
         later: @escaping Completion
     ) -> AdminAnswer? {
-        let isDataiku = Self.parts(head, in: text)?.starts(with: ["admin", "api"]) ?? false
+        let path = Bytes.string(text, head.path)
+        let isDataiku =
+            Self.parts(head, in: text)?.starts(with: ["admin", "api"])
+            ?? path.hasPrefix("/admin/api/")
         guard isDataiku else { return answerNatively(head, in: text, body: body, peer, later) }
         return answerNatively(head, in: text, body: body, peer) { later($0.inDataikuForm) }?
             .inDataikuForm
@@ -59,13 +62,17 @@ struct AdminRouter: Sendable {
         }
     }
 
-    /// The parts of a path without its escapes; slashes at the end and doubled ones are passed
-    /// over: clients write them.
+    /// The parts of a path without its escapes; a `/` at the end is passed over. Clients of other
+    /// protocols double slashes, so those of their paths are passed over too.
     private static func parts(_ head: RequestHead, in text: Span<UInt8>) -> [String]? {
         var decoded: [UInt8] = []
         guard Route.decode(text, head.path, to: &decoded) else { return nil }
-        return decoded.split(separator: UInt8(ascii: "/"))
+        let parts = decoded.split(separator: UInt8(ascii: "/"))
             .map { String(decoding: $0, as: UTF8.self) }
+        if parts.starts(with: ["admin", "api"]) || parts.first == "v2" { return parts }
+        if decoded.count > 1, decoded.last == UInt8(ascii: "/") { decoded.removeLast() }
+        return decoded.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .dropFirst().map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The answer to somebody who may not; it is in the audit log before it leaves.
@@ -325,9 +332,20 @@ struct AdminRouter: Sendable {
             try request.requireOnly(["weights"])
             let value = members.first { $0.name == "weights" }?.value
             guard let weights = LiveWeights.weights(value) else {
+                // Numbers that are none of these are understood, and refused nevertheless.
+                let areNumbers = (value?.object ?? []).allSatisfy {
+                    if case .number(let text) = $0.value {
+                        (Double(text) ?? -1) >= 0
+                    } else {
+                        false
+                    }
+                }
+                let isMisfit = areNumbers && value?.object?.isEmpty == false
                 throw AdminAnswer.Refusal(
                     "wanted {\"weights\": {\"control\": 9, \"experiment\": 1}}, each weight "
-                        + Weight.rule
+                        + Weight.rule,
+                    status: isMisfit ? .conflict : .badRequest,
+                    code: isMisfit ? "commit_failed" : "bad_request"
                 )
             }
             return try commit(.weights(endpoint: endpoint, weights), request, later)

@@ -234,7 +234,7 @@ extension OpenAPI {
                         isRequired: false,
                         example: #"{"keepWeights": true}"#
                     ),
-                    [committed, response(422, "CommitFailed")]
+                    [committed, response(409, "CommitFailed")]
                 )
             ]
         ),
@@ -251,7 +251,7 @@ extension OpenAPI {
                         isRequired: false,
                         example: #"{"configRevision": 2}"#
                     ),
-                    [committed, response(422, "CommitFailed")]
+                    [committed, response(409, "CommitFailed")]
                 )
             ]
         ),
@@ -268,7 +268,7 @@ extension OpenAPI {
                         isRequired: false,
                         example: #"{"deployment": "main/pricing_model_v2", "version": 2}"#
                     ),
-                    [committed, response(422, "CommitFailed")]
+                    [committed, response(409, "CommitFailed")]
                 )
             ]
         ),
@@ -307,7 +307,7 @@ extension OpenAPI {
                     ),
                     [
                         committed, response(404, "EndpointNotFound"),
-                        response(422, "CommitFailed"),
+                        response(409, "CommitFailed"),
                     ]
                 ),
                 operation(
@@ -318,7 +318,7 @@ extension OpenAPI {
                     body: "",
                     [
                         committed, response(404, "EndpointNotFound"),
-                        response(422, "CommitFailed"),
+                        response(409, "CommitFailed"),
                     ]
                 ),
             ]
@@ -350,7 +350,6 @@ extension OpenAPI {
                     ),
                     [
                         stored, response(404, "StoreNotFound"), response(409, "StoreUnchanged"),
-                        response(422, "CommitFailed"),
                     ]
                 ),
                 operation(
@@ -365,7 +364,6 @@ extension OpenAPI {
                     ),
                     [
                         stored, response(404, "StoreNotFound"), response(409, "StoreUnchanged"),
-                        response(422, "CommitFailed"),
                     ]
                 ),
             ]

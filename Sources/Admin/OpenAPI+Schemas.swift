@@ -26,7 +26,8 @@ extension OpenAPI {
                 "route_not_found", "endpoint_not_found", "deployment_not_found",
                 "version_not_found", "alias_not_found", "revision_not_found",
                 "method_not_allowed", "store_unchanged", "commit_failed", "not_ready",
-                "draining", "no_supervisor"]},
+                "draining", "no_supervisor", "service_not_found", "generation_not_found",
+                "unsupported"]},
               "errors": {"type": "array", "items": {"type": "string"},
                "description": "All that is wrong, for commit_failed."}
             """#
@@ -81,24 +82,24 @@ extension OpenAPI {
     /// What may stand in bodies; anything else is refused.
     private static let requestSchemas = #"""
          "Weight": {"type": "number", "minimum": 0,
-          "description": "Weights are relative: 1 and 3 means one quarter and three."},
+          "description": "Relative: 1 and 3 means one quarter and three. Above 0 at least 1e-100."},
          "Weights": {"type": "object", "minProperties": 1,
           "additionalProperties": {"$ref": "#/components/schemas/Weight"}},
          "KeepWeights": {"type": "object", "additionalProperties": false, "properties": {
           "keepWeights": {"type": "boolean", "default": false,
            "description": "Whether live weights stay."}}},
          "RollbackRequest": {"type": "object", "additionalProperties": false, "properties": {
-          "configRevision": {"type": "integer", "minimum": 0,
+          "configRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
            "description": "Missing: the revision before the one that is live."}}},
          "ClearRequest": {"type": "object", "additionalProperties": false, "properties": {
           "deployment": {"type": "string", "description": "BRANCH/NAME; missing: all."},
-          "version": {"type": "integer", "minimum": 0}}},
+          "version": {"type": "integer", "minimum": 0, "maximum": 1000000000}}},
          "WeightsRequest": {"type": "object", "additionalProperties": false,
           "required": ["weights"], "properties": {
           "weights": {"$ref": "#/components/schemas/Weights"}}},
          "AliasRequest": {"type": "object", "additionalProperties": false,
           "required": ["version"], "properties": {
-          "version": {"type": "integer", "minimum": 1},
+          "version": {"type": "integer", "minimum": 1, "maximum": 1000000000},
           "reload": {"type": "boolean", "default": false,
            "description": "Whether the host reloads at once; live weights stay."}}},
          "ReloadRequest": {"type": "object", "additionalProperties": false, "properties": {
@@ -123,7 +124,9 @@ extension OpenAPI {
           "configRevision": {"type": "integer"},
           "committedAt": {"type": "string", "format": "date-time"},
           "committedBy": {"type": "string"},
-          "rollbackOf": {"type": "integer",
+          "unloaded": {"type": "array", "items": {"type": "string"},
+               "description": "Deployments that an admin has unloaded; missing for none."},
+              "rollbackOf": {"type": "integer",
            "description": "The revision that counts instead of the files."},
           "listeners": {"type": "array", "items": {"type": "string"}},
           "loops": {"type": "integer"},
@@ -185,6 +188,7 @@ extension OpenAPI {
               "experimentId": {"type": "string", "description": "Missing: a coin for each row."},
               "subjectKey": {"type": ["string", "integer"],
                "description": "A member's name, or the place of an argument."},
+              "disabled": {"type": "boolean", "description": "True: an admin has switched it off."},
               "fallback": {"type": "string",
                "description": "The split that answers when the chosen one cannot."},
               "liveWeights": {"$ref": "#/components/schemas/LiveWeights"},
@@ -287,6 +291,8 @@ extension OpenAPI {
               "liveWeights": {"type": "object",
                "additionalProperties": {"$ref": "#/components/schemas/LiveWeights"}},
               "files": {"type": "string", "description": "A hash of what the files were."},
+              "disabled": {"type": "array", "items": {"type": "string"},
+               "description": "Endpoints that are switched off, and unloaded deployments."},
               "rollbackOf": {"type": "integer"}
             """#
         ),
@@ -348,7 +354,21 @@ extension OpenAPI {
                 ["endpointAdded"],
                 [endpoint, ("weights", reference("Weights"))]
             ),
-            Kind("EndpointChange", ["endpointRemoved", "textChanged"], [endpoint]),
+            Kind(
+                "EndpointChange",
+                ["endpointRemoved", "textChanged", "endpointDisabled", "endpointEnabled"],
+                [endpoint]
+            ),
+            Kind(
+                "DeploymentChange",
+                ["deploymentUnloaded", "deploymentLoaded"],
+                [("deployment", string)]
+            ),
+            Kind(
+                "FallbackChanged",
+                ["fallbackChanged"],
+                [endpoint] + moved(#"{"type": ["string", "null"]}"#)
+            ),
             Kind(
                 "SplitAdded",
                 ["splitAdded"],
@@ -377,6 +397,11 @@ extension OpenAPI {
                 ["versionChanged"],
                 deployment + [("reference", string)] + moved(whole),
                 optional: ["from", "to"]
+            ),
+            Kind(
+                "VersionMissing",
+                ["versionMissing"],
+                deployment + [("reference", string), version]
             ),
             Kind("ModelChange", ["load", "retire"], deployment + [version, ("sha256", string)]),
             Kind("ExecutionChanged", ["executionChanged"], deployment + [version]),

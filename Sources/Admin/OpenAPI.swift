@@ -14,7 +14,8 @@ enum OpenAPI {
         "paths": {
         \(watchingPaths),
         \(changingPaths),
-        \(storePaths)
+        \(storePaths),
+        \(protocolPaths)
         },
         "components": {
         \(parameters),
@@ -22,7 +23,8 @@ enum OpenAPI {
         \(securitySchemes),
         "schemas": {
         \(answerSchemas),
-        \(changeSchemas)
+        \(changeSchemas),
+        \(protocolSchemas)
         }
         }
         }
@@ -51,7 +53,11 @@ enum OpenAPI {
         "tags": [
          {"name": "watch", "description": "Looks, and changes nothing."},
          {"name": "change", "description": "Changes what is served: whole, or not at all."},
-         {"name": "store", "description": "Changes aliases and versions in the store."}
+         {"name": "store", "description": "Changes aliases and versions in the store."},
+         {"name": "dataiku", "description": "The verbs of the Dataiku API node's admin client; \#
+        failures have errorType and message. importFromArchive, keys and the like answer 501 and \#
+        name the command to use."},
+         {"name": "v2", "description": "The model repository of Open Inference's clients."}
         ]
         """#
 
@@ -73,7 +79,8 @@ enum OpenAPI {
          "version": {"name": "version", "in": "path", "required": true,
           "schema": {"type": "integer", "minimum": 1}, "example": 2},
          "revision": {"name": "revision", "in": "path", "required": true,
-          "schema": {"type": "integer", "minimum": 1}, "example": 1}
+          "schema": {"type": "integer", "minimum": 1}, "example": 1},
+        \#(protocolParameters)
         }
         """#
 
@@ -82,14 +89,15 @@ enum OpenAPI {
         _ name: String,
         _ what: String,
         _ example: String,
-        fields: String = ""
+        fields: String = "",
+        schema: String = "Error"
     ) -> String {
-        #"""
-         "\#(name)": {"description": "\#(what)",
-        \#(fields)  "content": {"application/json": {
-           "schema": {"$ref": "#/components/schemas/Error"},
-           "example": \#(example)}}}
-        """#
+        ##"""
+         "\##(name)": {"description": "\##(what)",
+        \##(fields)  "content": {"application/json": {
+           "schema": {"$ref": "#/components/schemas/\##(schema)"},
+           "example": \##(example)}}}
+        """##
     }
 
     private static let responses = "\"responses\": {\n" + failures.joined(separator: ",\n") + "}"
@@ -120,7 +128,8 @@ enum OpenAPI {
         ),
         failure(
             "StoreUnchanged",
-            "The store cannot be changed like this: the version is in use, or not there.",
+            "The store cannot be changed like this: the version is in use, or not there; or, with "
+                + "reload, what would be served is wrong (commit_failed).",
             #"{"error": "main/m has no version 9; it has 1, 2", "code": "store_unchanged"}"#
         ),
         failure(
@@ -131,6 +140,12 @@ enum OpenAPI {
             {"error": "nothing is changed: the endpoint e has no split 'b'; it has a",
              "code": "commit_failed", "errors": ["the endpoint e has no split 'b'; it has a"]}
             """#
+        ),
+        failure(
+            "DataikuFailure",
+            "A verb of the Dataiku API node that comes to nothing; nothing is changed.",
+            #"{"errorType": "service_not_found", "message": "there is no service 'x'"}"#,
+            schema: "DataikuError"
         ),
         failure(
             "Unavailable",

@@ -55,13 +55,11 @@ struct StatusReport {
             .init("crashes", .array(control.crashes.summaries(Self.crashesShown))),
             .init("endpoints", .array(endpoints)),
             .init("deployments", .array(deployments)),
-            .init(
-                "unloaded",
-                .array(
-                    committed.revision.disabled.filter { $0.contains("/") }.map { .string($0) }
-                )
-            ),
         ]
+        let unloaded = committed.revision.disabled.filter { $0.contains("/") }
+        if !unloaded.isEmpty {
+            members.append(.init("unloaded", .array(unloaded.map { .string($0) })))
+        }
         return .object(members)
     }
 

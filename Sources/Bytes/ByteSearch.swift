@@ -84,8 +84,11 @@ extension Bytes {
 
     /// Whether a part of a span is this text.
     @inlinable
-    public static func equal(_ bytes: Span<UInt8>, _ range: Range<Int>, _ text: StaticString) -> Bool
-    {
+    public static func equal(
+        _ bytes: Span<UInt8>,
+        _ range: Range<Int>,
+        _ text: StaticString
+    ) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
         for offset in 0..<range.count
         where unsafe bytes[range.lowerBound + offset] != text.utf8Start[offset] { return false }

@@ -13,7 +13,6 @@ package enum Status: Int, Sendable {
     case uriTooLong = 414
     case unsupportedMediaType = 415
     case expectationFailed = 417
-    case unprocessableContent = 422
     case headerFieldsTooLarge = 431
     case internalServerError = 500
     case notImplemented = 501
@@ -33,7 +32,6 @@ package enum Status: Int, Sendable {
         case .methodNotAllowed: "Method Not Allowed"
         case .requestTimeout: "Request Timeout"
         case .conflict: "Conflict"
-        case .unprocessableContent: "Unprocessable Content"
         case .contentTooLarge: "Content Too Large"
         case .uriTooLong: "URI Too Long"
         case .unsupportedMediaType: "Unsupported Media Type"

@@ -75,8 +75,8 @@ public struct ModelContext: Sendable {
 /// One input of a model: its place among the inputs, its name, its type.
 ///
 /// `schema` is a JSON Schema of its values, such as `{"minimum": 0}`: clients are told, and the
-/// model holds them to it. `Value` is `Double`, `String`, `Bool` or `JSONPart`; `Double?` and `String?` are inputs that a
-/// request may leave out.
+/// model holds them to it. `Value` is `Double`, `String`, `Bool` or `JSONPart`; `Double?` and
+/// `String?` are inputs that a request may leave out.
 public struct Input<Value>: Sendable {
     /// Its place among the inputs, from 0.
     public let position: Int

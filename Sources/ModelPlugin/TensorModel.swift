@@ -71,8 +71,8 @@ extension TensorModel {
 
 /// The tensors of one call, in the order of the declaration.
 ///
-/// SAFETY: the pointers are the host's, valid until `predict` returns; a `TensorCall` exists only as
-/// a borrowed argument of it and cannot be copied. The host aligns data to 16 bytes and says how
+/// SAFETY: the pointers are the host's, valid until `predict` returns; a `TensorCall` exists only
+/// as a borrowed argument of it and cannot be copied. The host aligns data to 16 bytes and says how
 /// many there are; every span is made from that number.
 @safe
 public struct TensorCall: ~Copyable {

@@ -151,7 +151,13 @@ package final class ModelInstance: @unchecked Sendable {
                 beyond = unsafe frame.fill(values, bytes)
                 guard beyond == nil else { return MODEL_INVALID_INPUT }
                 return withExtendedLifetime(cancellation) {
-                    var call = unsafe HostCall(frame.values, values.count, id, deadline, cancellation)
+                    var call = unsafe HostCall(
+                        frame.values,
+                        values.count,
+                        id,
+                        deadline,
+                        cancellation
+                    )
                     return unsafe withUnsafePointer(to: &call) { call in
                         unsafe plugin.table.predict?(instance, HostCall.contract(call), &writer)
                             ?? MODEL_INTERNAL

@@ -199,7 +199,8 @@ package final class TensorFrame {
         _ packed: UnsafeRawBufferPointer
     ) {
         var needed = 0
-        for place in inputs.places where !(unsafe Self.isAligned(Self.source(place, body, packed))) {
+        for place in inputs.places where !(unsafe Self.isAligned(Self.source(place, body, packed)))
+        {
             needed += Self.rounded(place.data.count)
         }
         guard needed > scratchCapacity else { return }

@@ -7,11 +7,11 @@ enum ClientSchemas {
     static let about = """
         Predictions, each with the split that made it, in three protocols on one port: the native \
         one (Modelbit's), that of the Dataiku API node, and Open Inference (version 2). A GET \
-        answers HEAD too; doubled slashes and one at the end of a path are passed over; the content \
-        type is never looked at. 'timeout_seconds' in a native body, X-Request-Timeout-Ms and the \
-        Open Inference parameter 'timeout' (microseconds) shorten the time of an answer; \
-        X-Switchyard-Force-Backend names the split; the Open Inference parameter 'subject_id' says \
-        whose request it is.
+        answers HEAD too; doubled slashes and one at the end of a path are passed over; the \
+        content type is never looked at. 'timeout_seconds' in a native body, \
+        X-Request-Timeout-Ms and the Open Inference parameter 'timeout' (microseconds) shorten \
+        the time of an answer; X-Switchyard-Force-Backend names the split; the Open Inference \
+        parameter 'subject_id' says whose request it is.
         """
 
     /// The value of a text that stands in this file.
@@ -69,7 +69,8 @@ enum ClientSchemas {
             "requestBody": {"content": {"application/json": {"schema": {"type": "object",
             "properties": {"ready": {"type": "boolean"}}}}}},
             "responses": {"200": {"description": "Every model.", "content": {"application/json": {
-            "schema": {"type": "array", "items": {"$ref": "#/components/schemas/RepositoryModel"}}}}},
+            "schema": {"type": "array",
+             "items": {"$ref": "#/components/schemas/RepositoryModel"}}}}},
             "default": {"$ref": "#/components/responses/Failure"}}}}}
             """
         )

@@ -67,10 +67,15 @@ extension Committer {
             for (split, _) in weights
             where !endpoint.splits.contains(where: { $0.name == split }) {
                 let names = endpoint.splits.map(\.name).joined(separator: ", ")
-                errors.append("the endpoint \(endpoint.name) has no split '\(split)'; it has \(names)")
+                errors.append(
+                    "the endpoint \(endpoint.name) has no split '\(split)'; it has \(names)"
+                )
             }
             let all = endpoint.splits.map { split in
-                (split: split.name, weight: weights.first { $0.split == split.name }?.weight ?? .zero)
+                (
+                    split: split.name,
+                    weight: weights.first { $0.split == split.name }?.weight ?? .zero
+                )
             }
             proposal.liveWeights.removeAll { $0.endpoint == endpoint.name }
             proposal.liveWeights.append(

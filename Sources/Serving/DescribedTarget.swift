@@ -68,7 +68,8 @@ struct DescribedTarget {
         required: [String]
     ) -> JSONValue {
         object(
-            .init("type", .string("object")), .init("properties", .object(properties)),
+            .init("type", .string("object")),
+            .init("properties", .object(properties)),
             .init("required", .array(required.map { .string($0) }))
         )
     }
@@ -79,15 +80,19 @@ struct DescribedTarget {
 
     private static func list(of items: JSONValue, from least: Int, to most: Int) -> JSONValue {
         object(
-            .init("type", .string("array")), .init("items", items),
-            .init("minItems", .number("\(least)")), .init("maxItems", .number("\(most)"))
+            .init("type", .string("array")),
+            .init("items", items),
+            .init("minItems", .number("\(least)")),
+            .init("maxItems", .number("\(most)"))
         )
     }
 
     private static func tuple(_ items: [JSONValue]) -> JSONValue {
         object(
-            .init("type", .string("array")), .init("prefixItems", .array(items)),
-            .init("items", .boolean(false)), .init("minItems", .number("\(items.count)"))
+            .init("type", .string("array")),
+            .init("prefixItems", .array(items)),
+            .init("items", .boolean(false)),
+            .init("minItems", .number("\(items.count)"))
         )
     }
 
@@ -157,12 +162,15 @@ struct DescribedTarget {
             data = Self.anyOf([argument, Self.list(of: row, from: 1, to: 100_000)])
         } else {
             let arguments = Self.object(
-                .init("type", .string("array")), .init("prefixItems", .array([Self.noList])),
+                .init("type", .string("array")),
+                .init("prefixItems", .array([Self.noList])),
                 .init("maxItems", .number("64"))
             )
             let row = Self.object(
-                .init("type", .string("array")), .init("prefixItems", .array([id])),
-                .init("minItems", .number("1")), .init("maxItems", .number("65"))
+                .init("type", .string("array")),
+                .init("prefixItems", .array([id])),
+                .init("minItems", .number("1")),
+                .init("maxItems", .number("65"))
             )
             let batch = Self.list(of: row, from: 1, to: 100_000)
             data = Self.anyOf([Self.noList, arguments, batch])
@@ -260,7 +268,10 @@ struct DescribedTarget {
         )
         let request = Self.record(
             [
-                .init("id", Self.object(.init("type", .array([.string("string"), .string("null")])))),
+                .init(
+                    "id",
+                    Self.object(.init("type", .array([.string("string"), .string("null")])))
+                ),
                 .init("inputs", inputs),
                 .init(
                     "parameters",
@@ -318,7 +329,8 @@ struct DescribedTarget {
             return taken.inputs.map { input in
                 let element: JSONValue =
                     input.datatype == .bytes
-                    ? Self.type("string") : input.datatype == .bool
+                    ? Self.type("string")
+                    : input.datatype == .bool
                         ? Self.type("boolean") : Self.bounded(input.datatype)
                 let shape = input.shape.map { $0 == -1 ? 1 : $0 }
                 return Tensor(input.name, input.datatype, shapes: [shape], element)
@@ -349,12 +361,14 @@ struct DescribedTarget {
         guard let range = type.integers else {
             let most = type.greatest
             return object(
-                .init("type", .string("number")), .init("minimum", .number("\(-most)")),
+                .init("type", .string("number")),
+                .init("minimum", .number("\(-most)")),
                 .init("maximum", .number("\(most)"))
             )
         }
         return object(
-            .init("type", .string("integer")), .init("minimum", .number("\(range.lowerBound)")),
+            .init("type", .string("integer")),
+            .init("minimum", .number("\(range.lowerBound)")),
             .init("maximum", .number("\(range.upperBound)"))
         )
     }

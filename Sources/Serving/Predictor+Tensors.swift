@@ -250,7 +250,11 @@ extension Predictor {
             }
             for row in chosen {
                 do throws(Failure) {
-                    try check.require(ends[row - start], of: part.model.version, in: frames[row - start])
+                    try check.require(
+                        ends[row - start],
+                        of: part.model.version,
+                        in: frames[row - start]
+                    )
                 } catch {
                     outcome.resume(row: part.rows[row])
                     throw told(error, part.rows[row], rows.span)
@@ -373,7 +377,8 @@ extension Predictor {
             let row = part.rows[min(failure.row, part.rows.count - 1)]
             outcome.resume(row: row)
             let rows = tensors.rows
-            let told = tensors.header == nil ? told(failure.failure, row, rows.span) : failure.failure
+            let told =
+                tensors.header == nil ? told(failure.failure, row, rows.span) : failure.failure
             return try fallBack(fromTensors: told, content)
         }
         if let answer = result.tensors {

@@ -40,7 +40,12 @@ package struct RepositoryIndex {
         for endpoint in snapshot.endpoints {
             let readiness = Readiness.endpoint(endpoint)
             let reason = readiness.isReady ? "" : readiness.reasons.joined(separator: "; ")
-            add(endpoint.name, nil, endpoint.isDisabled ? "switched off by an admin" : reason, &list)
+            add(
+                endpoint.name,
+                nil,
+                endpoint.isDisabled ? "switched off by an admin" : reason,
+                &list
+            )
         }
         var known: Set<String> = []
         for deployment in snapshot.deployments {

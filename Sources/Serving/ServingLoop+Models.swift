@@ -110,7 +110,9 @@ extension ModelTarget {
 
     /// Its tensors, or those of the split that is meant.
     private var facts: TensorFacts {
-        if case .endpoint(let endpoint) = target, let arm { TensorFacts(endpoint.splits[arm]) } else {
+        if case .endpoint(let endpoint) = target, let arm {
+            TensorFacts(endpoint.splits[arm])
+        } else {
             TensorFacts(target)
         }
     }

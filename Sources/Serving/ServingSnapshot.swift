@@ -218,7 +218,8 @@ package final class ServingSnapshot: Sendable {
         guard inService.isEmpty else {
             return Failure(
                 .endpointNotFound,
-                "the service '\(service)' has no endpoint '\(name.prefix(Names.lengthMaximum))'; it "
+                "the service '\(service)' has no endpoint '\(name.prefix(Names.lengthMaximum))'; "
+                    + "it "
                     + "has \(inService.joined(separator: ", "))"
             )
         }

@@ -34,7 +34,9 @@ package struct ClassReading: Sendable {
         probabilities.removeAll(keepingCapacity: true)
         switch document.entries[index].kind {
         case .number:
-            guard output.classes.count == 2, let second = number(index, result) else { return false }
+            guard output.classes.count == 2, let second = number(index, result) else {
+                return false
+            }
             probabilities = [1 - second, second]
         case .array:
             for element in document.children(of: index) {

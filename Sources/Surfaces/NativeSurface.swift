@@ -58,7 +58,8 @@ package enum NativeSurface {
         {
             throw Failure(
                 .badRequest,
-                "\"response_webhook\" asks for an answer by a call of the host's; it answers in the "
+                "\"response_webhook\" asks for an answer by a call of the host's; it answers in "
+                    + "the "
                     + "response alone: leave the member out"
             )
         }

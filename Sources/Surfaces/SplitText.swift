@@ -61,7 +61,10 @@ package final class SplitText: Sendable {
             fields.append(contentsOf: SplitText.field(reference, version))
         }
         self.init(
-            [opening, algorithm, deployment, SplitText.number(revision), SplitText.weights(endpoint), fields],
+            [
+                opening, algorithm, deployment, SplitText.number(revision),
+                SplitText.weights(endpoint), fields,
+            ],
             SplitText.parameters(endpoint, split, version, revision),
             arm: place,
             output
@@ -79,7 +82,8 @@ package final class SplitText: Sendable {
         let fields = SplitText.field(reference, version)
         let parameters = SplitText.parameters(reference, version, revision)
         // The number stands at the end of all, as a string, where nothing else is read.
-        let end = deployment.count + SplitText.number(revision).count + fields.count + parameters.count
+        let end =
+            deployment.count + SplitText.number(revision).count + fields.count + parameters.count
         let arm = Array("\"\(version)\"".utf8)
         self.init(
             [[], [], deployment, SplitText.number(revision), [], fields],

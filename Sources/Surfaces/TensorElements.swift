@@ -23,7 +23,8 @@ package enum TensorElement {
         case 0: magnitude = fraction * 0x1p-24
         case 31: magnitude = fraction == 0 ? .infinity : .nan
         default:
-            magnitude = (1024 + fraction) * Double(sign: .plus, exponent: exponent - 25, significand: 1)
+            magnitude =
+                (1024 + fraction) * Double(sign: .plus, exponent: exponent - 25, significand: 1)
         }
         return bits >> 15 == 0 ? magnitude : -magnitude
     }

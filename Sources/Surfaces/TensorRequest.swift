@@ -42,7 +42,7 @@ package struct TensorRequest: Sendable {
     /// The names of tensors and outputs, without escapes.
     package private(set) var names: [UInt8] = []
     /// What the elements are of tensors that have no bytes, or no elements of one size.
-    package private(set) var elements: [Int] = []
+    package internal(set) var elements: [Int] = []
     /// The index of the value that says whose request it is.
     package private(set) var subject: Int?
     /// How long the caller waits, in nanoseconds.
@@ -118,7 +118,8 @@ package struct TensorRequest: Sendable {
         if let place = document.member(Self.idName, of: 0, in: body),
             document.entries[place].kind != .null
         {
-            guard document.entries[place].kind == .string, document.entries[place].range.count < 1024
+            guard document.entries[place].kind == .string,
+                document.entries[place].range.count < 1024
             else { throw Failure(.badRequest, "\"id\" is no string of at most 1,000 bytes") }
             id.append(body.extracting(document.entries[place].range))
         }
@@ -201,7 +202,8 @@ package struct TensorRequest: Sendable {
             else {
                 throw Failure(
                     .badRequest,
-                    "the input \"\(shown)\" has the \"binary_data_size\" \(Self.text(entry, body)), "
+                    "the input \"\(shown)\" has the \"binary_data_size\" "
+                        + "\(Self.text(entry, body)), "
                         + "and \(body.count - position) bytes are left of the body"
                 )
             }
@@ -239,7 +241,8 @@ package struct TensorRequest: Sendable {
                 guard document.member(Self.classificationName, of: place, in: text) == nil else {
                     throw Failure(
                         .badInput,
-                        "the output \"\(shown(name))\" asks for classification, which this host does "
+                        "the output \"\(shown(name))\" asks for classification, which this host "
+                            + "does "
                             + "not do: leave that parameter out"
                     )
                 }
@@ -251,21 +254,25 @@ package struct TensorRequest: Sendable {
     // MARK: One body, one tensor
 
     /// Makes the whole body one tensor, whose answer is binary.
-    package mutating func decode(raw body: Span<UInt8>, as input: TensorDescription) throws(Failure) {
+    package mutating func decode(raw body: Span<UInt8>, as input: TensorDescription) throws(Failure)
+    {
         clear()
         (answersBinary, hasHeader) = (true, false)
         names = Array(input.name.utf8)
         var shape = input.shape
         let known = shape.filter { $0 >= 0 }.reduce(1, *)
         let size = input.datatype.size ?? max(body.count, 1)
-        guard shape.count(where: { $0 < 0 }) <= 1, known > 0, body.count % (size * known) == 0 else {
+        guard shape.count(where: { $0 < 0 }) <= 1, known > 0, body.count % (size * known) == 0
+        else {
             throw Failure(
                 .badInput,
                 "a body of \(body.count) bytes is not the tensor \"\(input.name)\" of "
                     + "\(input.datatype.name), shape \(input.shape)"
             )
         }
-        if let place = shape.firstIndex(where: { $0 < 0 }) { shape[place] = body.count / size / known }
+        if let place = shape.firstIndex(where: { $0 < 0 }) {
+            shape[place] = body.count / size / known
+        }
         var tensor = Tensor(
             name: 0..<names.count,
             datatype: input.datatype,
@@ -324,7 +331,8 @@ package struct TensorRequest: Sendable {
         let names = Datatype.allCases.map { "\($0.name)" }.joined(separator: ", ")
         throw Failure(
             .badInput,
-            "the input \"\(shown)\" has the datatype \"\(Bytes.string(text, contents.prefix(40)))\"; "
+            "the input \"\(shown)\" has the datatype "
+                + "\"\(Bytes.string(text, contents.prefix(40)))\"; "
                 + "there are \(names)"
         )
     }
@@ -389,103 +397,7 @@ package struct TensorRequest: Sendable {
         return document.entries[place].flag
     }
 
-    private static func text(_ entry: JSONEntry, _ text: Span<UInt8>) -> String {
+    static func text(_ entry: JSONEntry, _ text: Span<UInt8>) -> String {
         Bytes.string(text, entry.range.prefix(40))
-    }
-
-    // MARK: Elements
-
-    /// Takes the elements of a tensor that stands in the header: a list, or lists in lists.
-    private mutating func take(
-        _ data: Int,
-        of tensor: Tensor,
-        _ document: borrowing JSONDocument,
-        _ text: Span<UInt8>
-    ) throws(Failure) -> Range<Int> {
-        let start = elements.count
-        guard document.entries[data].kind == .array else {
-            throw Failure(.badInput, "the input \"\(shown(tensor.name))\" has \"data\" that is no list")
-        }
-        // Every value that is no list is an element, however deep it stands.
-        for index in data + 1..<Int(document.entries[data].next)
-        where document.entries[index].kind != .array {
-            try requireElement(index, of: tensor, document, text)
-            elements.append(index)
-        }
-        guard elements.count - start == tensor.count else {
-            throw Failure(
-                .badInput,
-                "the input \"\(shown(tensor.name))\" has \(elements.count - start) elements; its "
-                    + "shape \(tensor.shape) has \(tensor.count)"
-            )
-        }
-        return start..<elements.count
-    }
-
-    private func requireElement(
-        _ index: Int,
-        of tensor: Tensor,
-        _ document: borrowing JSONDocument,
-        _ text: Span<UInt8>
-    ) throws(Failure) {
-        let entry = document.entries[index]
-        switch (tensor.datatype, entry.kind) {
-        case (.bool, .boolean), (.bytes, .string): return
-        case (_, .number) where tensor.datatype.isFloat:
-            let number = JSONNumber.double(text.extracting(entry.range))
-            if number.magnitude <= tensor.datatype.greatest { return }
-        case (_, .number):
-            if let range = tensor.datatype.integers,
-                let number = TensorElement.integer(text.extracting(entry.range)),
-                range.contains(number)
-            {
-                return
-            }
-        default: break
-        }
-        throw Failure(
-            .badInput,
-            "the input \"\(shown(tensor.name))\" has the element \(Self.text(entry, text)), which is "
-                + "no \(tensor.datatype.name)"
-        )
-    }
-
-    /// Takes the bytes of a tensor.
-    private mutating func take(
-        _ range: Range<Int>,
-        of tensor: inout Tensor,
-        _ body: Span<UInt8>
-    ) throws(Failure) {
-        tensor.bytes = range
-        if let size = tensor.datatype.size {
-            guard range.count == tensor.count * size else {
-                throw Failure(
-                    .badInput,
-                    "the input \"\(shown(tensor.name))\" has \(range.count) bytes; "
-                        + "\(tensor.datatype.name) of shape \(tensor.shape) has "
-                        + "\(tensor.count * size)"
-                )
-            }
-            return
-        }
-        let start = elements.count
-        var position = range.lowerBound
-        while position + 4 <= range.upperBound {
-            var count = 0
-            for offset in 0..<4 { count |= Int(body[position + offset]) << (8 * offset) }
-            position += 4
-            guard count <= range.upperBound - position else { break }
-            elements.append(position)
-            elements.append(position + count)
-            position += count
-        }
-        guard position == range.upperBound, elements.count - start == 2 * tensor.count else {
-            throw Failure(
-                .badInput,
-                "the input \"\(shown(tensor.name))\" is not \(tensor.count) elements of BYTES, each "
-                    + "with its count in four bytes before it, in \(range.count) bytes"
-            )
-        }
-        tensor.elements = start..<elements.count
     }
 }

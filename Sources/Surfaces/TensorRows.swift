@@ -66,7 +66,8 @@ extension TensorRequest {
                 var element = row * size
                 let takesJSON = types[index] == .json || !binding.isDeclared
                 // One element is a value by itself, but where a list may be meant.
-                let isOne = size == 1 && (!takesJSON || tensor.shape.count < 2 || tensor.datatype == .bytes)
+                let isOne =
+                    size == 1 && (!takesJSON || tensor.shape.count < 2 || tensor.datatype == .bytes)
                 try append(
                     tensor,
                     sizes: isOne ? [] : tensor.shape.dropFirst(),
@@ -131,7 +132,8 @@ extension TensorRequest {
             guard TensorElement.append(tensor.datatype, body, position, to: &text) else {
                 throw Failure(
                     .badInput,
-                    "the input \"\(shown(tensor.name))\" has no finite number at \(element), and the "
+                    "the input \"\(shown(tensor.name))\" has no finite number at \(element), and "
+                        + "the "
                         + "model takes JSON values, which cannot express that"
                 )
             }
@@ -143,18 +145,11 @@ extension TensorRequest {
             return try appendJSON(element, tensor, place, body, &check, &text)
         }
         if !place.isRaw { return text.append(body.extracting(place.range)) }
-        let contents = body.extracting(place.range)
-        guard Bytes.arePlain(contents) || isUTF8(contents) else {
-            throw Failure(
-                .badInput,
-                "the input \"\(shown(tensor.name))\" is no UTF-8 at \(element), and the model takes "
-                    + "JSON values, which are"
-            )
-        }
-        text.append(jsonString: contents)
+        try appendString(body.extracting(place.range), element, tensor, &text)
     }
 
-    /// Appends an element of BYTES that is JSON text by itself.
+    /// Appends an element of BYTES for somebody who takes any JSON value: the value that its text
+    /// is, or, if it is none, a string.
     private func appendJSON(
         _ element: Int,
         _ tensor: Tensor,
@@ -170,16 +165,25 @@ extension TensorRequest {
             let contents = place.range.lowerBound + 1..<place.range.upperBound - 1
             json = JSONText.unescaped(body.extracting(contents))
         }
-        do throws(JSONError) {
-            try check.parse(json.span)
-        } catch {
+        if (try? check.parse(json.span)) != nil { return text += json }
+        try appendString(json.span, element, tensor, &text)
+    }
+
+    private func appendString(
+        _ contents: Span<UInt8>,
+        _ element: Int,
+        _ tensor: Tensor,
+        _ text: inout [UInt8]
+    ) throws(Failure) {
+        guard Bytes.arePlain(contents) || isUTF8(contents) else {
             throw Failure(
                 .badInput,
-                "the input \"\(shown(tensor.name))\" takes JSON text in each element; at \(element) "
-                    + "it has something else: \(error)"
+                "the input \"\(shown(tensor.name))\" is no UTF-8 at \(element), and the model "
+                    + "takes "
+                    + "JSON values, which are"
             )
         }
-        text += json
+        text.append(jsonString: contents)
     }
 
     /// Where an element stands in the body that is no element of one size; `isRaw`: as bytes, and

@@ -8,7 +8,8 @@ struct APIDescription {
     /// What a schema may say here; another word would be passed over without anybody knowing.
     private static let keywords: Set = [
         "$ref", "type", "enum", "required", "properties", "additionalProperties", "items", "oneOf",
-        "minimum", "minProperties", "maxLength", "pattern", "description", "format", "default",
+        "minimum", "maximum", "minProperties", "maxLength", "pattern", "description", "format",
+        "default",
         "discriminator",
     ]
 
@@ -70,6 +71,9 @@ struct APIDescription {
         }
         if let values = schema["enum"]?.array, !values.contains(value) {
             problems.append("\(place): \(value.text) is none of \(values.map(\.text))")
+        }
+        if let most = number(schema["maximum"]), let found = number(value), found > most {
+            problems.append("\(place): \(found) is above \(most)")
         }
         if let least = number(schema["minimum"]), let found = number(value), found < least {
             problems.append("\(place): \(found) is below \(least)")

@@ -25,9 +25,9 @@ struct DescriptionTests {
         try host.start()
         let caller = try DescribedCaller(host)
         _ = try host.v1("PUT", "endpoints/coin/weights", #"{"weights": {"a": 2}}"#)
-        let parts = ["endpoint": ["coin"], "revision": ["2"]]
+        let parts = ["endpoint": ["coin"], "revision": ["2"], "service": ["coin"]]
         let paths = caller.description.paths
-        #expect(paths.count == 20)
+        #expect(paths.count == 31)
         for path in paths {
             let isLookedAt = path.value["get"] != nil
             let names = path.value["parameters"]?.array ?? []
@@ -109,6 +109,8 @@ struct DescriptionTests {
         try host.start()
         let caller = try DescribedCaller(host)
         #expect(try caller.reload() == "unchanged")
+        try host.deploy("spare", "thirty_lines")
+        #expect(try caller.reload() == "committed")
         // An endpoint comes, says the same in other words, changes in every way, and goes.
         try host.endpoint("new", "backends: {x: {value: 1}, y: {value: 2}}")
         #expect(try caller.reload() == "committed")
@@ -141,6 +143,13 @@ struct DescriptionTests {
             "schemaVersion: 1\naliases: {prod: 2}\nexecution: {mode: pool}\n"
         )
         #expect(try caller.reload() == "committed")
+        // An endpoint gets a fallback, is switched off and on; a deployment is unloaded and loaded.
+        try host.endpoint("coin", Sample.coin + "\nfallback: a")
+        #expect(try caller.reload() == "committed")
+        for verb in ["unload", "load"] {
+            try caller.call("POST", "/v2/repository/models/{model}/\(verb)", ["coin"])
+            try caller.call("POST", "/v2/repository/models/{model}/\(verb)", ["spare"])
+        }
         try caller.call("POST", "/admin/v1/rollback", [], #"{"configRevision": 1}"#)
         try caller.call("GET", "/admin/v1/status")
         try caller.call("GET", "/admin/v1/deployments")
@@ -148,7 +157,9 @@ struct DescriptionTests {
         #expect(try caller.reload() == "committed")
         #expect(caller.problems == [])
         let mapping = caller.description.schema("Change")["discriminator"]?["mapping"]?.object
-        #expect(caller.changes == Set((mapping ?? []).map(\.name)))
+        // Of a build that is gone `ReloadTests` tells.
+        let kinds = Set((mapping ?? []).map(\.name)).subtracting(["versionMissing"])
+        #expect(caller.changes == kinds)
     }
 
     @Test func `every way to change something answers as it is described`() throws {
@@ -180,9 +191,9 @@ struct DescriptionTests {
             ["no"],
             #"{"weights": {"a": 1}}"#
         )
-        try expect(422, "commit_failed", "PUT", Self.weights, ["coin"], #"{"weights": {"c": 9}}"#)
+        try expect(409, "commit_failed", "PUT", Self.weights, ["coin"], #"{"weights": {"c": 9}}"#)
         try expect(
-            422,
+            409,
             "commit_failed",
             "PUT",
             Self.weights,
@@ -193,7 +204,7 @@ struct DescriptionTests {
         try expect(400, "bad_json", "PUT", Self.weights, ["coin"], #"{"weights": {"a": 01}}"#)
         try expect(200, nil, "POST", "/admin/v1/rollback", [])
         try expect(
-            422,
+            409,
             "commit_failed",
             "POST",
             "/admin/v1/rollback",
@@ -217,8 +228,8 @@ struct DescriptionTests {
             #"{"version": 1}"#
         )
         try expect(
-            400,
-            "bad_request",
+            404,
+            "alias_not_found",
             "PUT",
             Self.alias,
             ["main", "area", "latest"],
@@ -229,10 +240,10 @@ struct DescriptionTests {
         try expect(404, "alias_not_found", "DELETE", Self.alias, prod)
         try expect(404, "version_not_found", "DELETE", Self.version, ["main", "area", "3"])
         try expect(404, "deployment_not_found", "DELETE", Self.version, ["a~b", "area", "1"])
-        try expect(400, "bad_request", "DELETE", Self.version, ["main", "area", "one"])
+        try expect(404, "version_not_found", "DELETE", Self.version, ["main", "area", "one"])
         try expect(200, nil, "DELETE", Self.version, ["main", "area", "1"])
         try host.endpoint("broken", "backends: {}")
-        try expect(422, "commit_failed", "POST", "/admin/v1/reload", [])
+        try expect(409, "commit_failed", "POST", "/admin/v1/reload", [])
         try expect(200, nil, "POST", "/admin/v1/plan", [])
         #expect(caller.problems == [])
     }

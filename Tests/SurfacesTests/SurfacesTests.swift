@@ -14,7 +14,14 @@ struct RouteTests {
         case .ready: return "ready"
         case .readyTarget(let target):
             return "ready \(String(decoding: text[target], as: UTF8.self))"
-        case .unknown: return "unknown"
+        case .description: return "description"
+        case .isAlive: return "alive"
+        case .dataiku(let verb, let target):
+            return "dataiku \(verb) \(String(decoding: text[target], as: UTF8.self))"
+        case .openInference(let verb, let model, let version):
+            let parts = [model, version ?? 0..<0].map { String(decoding: text[$0], as: UTF8.self) }
+            return "v2 \(verb) \(parts.joined(separator: " "))"
+        case .unknown(let surface): return surface == .native ? "unknown" : "unknown \(surface)"
         }
     }
 
@@ -26,10 +33,44 @@ struct RouteTests {
         ("/health/ready/", "ready"), ("/health/ready/a", "ready a"),
         ("/health/ready/a/b~c/3/", "ready a/b~c/3"), ("/health/ready//a", "unknown"),
         ("/health/ready/a/b/c/d", "unknown"), ("/health/readya", "unknown"),
-        ("/health", "unknown"), ("/", "unknown"), ("/v2/a", "unknown"), ("/V1/a", "unknown"),
+        ("/health", "unknown"), ("/", "unknown"), ("/V1/a", "unknown"),
+        ("/openapi.json", "description"), ("/isAlive/", "alive"), ("/isAlive", "alive"),
+        ("/public/api/v1/s/e/predict", "dataiku predict s/e"),
+        ("/public/api/v1/s/e/predict-multi/", "dataiku predictMulti s/e"),
+        ("/public/api/v1/s/e/forecast", "dataiku other s/e"),
+        ("/public/api/v1/s/e", "unknown dataiku"), ("/public", "unknown dataiku"),
+        ("/public/api/v1/s/e/predict/x", "unknown dataiku"),
+        ("/admin/api/services", "unknown dataiku"),
+        ("/v2", "v2 server  "), ("/v2/", "v2 server  "), ("/v2/health/live", "v2 live  "),
+        ("/v2/health/ready", "v2 ready  "), ("/v2/models/stats", "v2 statistics  "),
+        ("/v2/models/m", "v2 model m "), ("/v2/models/m/infer", "v2 infer m "),
+        ("/v2/models/m/versions/3", "v2 model m 3"),
+        ("/v2/models/b~m/versions/3/infer", "v2 infer b~m 3"),
+        ("/v2/models/m/versions/3/ready", "v2 modelReady m 3"),
+        ("/v2/models/m/config", "v2 configuration m "),
+        ("/v2/models/m/stats", "v2 modelStatistics m "),
+        ("/v2/models/m/versions", "unknown openInference"),
+        ("/v2/models/m/versions/3/infer/x", "unknown openInference"),
+        ("/v2/models/m/trace/setting", "unknown openInference"),
+        ("/v2/models", "unknown openInference"), ("/v2/a", "unknown openInference"),
+        ("/v2/repository/index", "v2 index  "),
+        ("/v2/repository/models/m/load", "v2 control m "),
+        ("/v2/repository/models/m/unload", "v2 control m "),
+        ("/v2/repository/models/m/x", "unknown openInference"),
     ])
     func `a path means one thing`(path: String, meaning: String) {
         #expect(route(path) == meaning)
+    }
+
+    @Test(arguments: [
+        ("//v1/a", "/v1/a"), ("/v2//models///m/", "/v2/models/m/"), ("///", "/"),
+    ])
+    func `doubled slashes are taken out`(path: String, plain: String) {
+        var collapsed: [UInt8] = []
+        #expect(Route.collapse(Array(path.utf8).span, 0..<path.utf8.count, to: &collapsed))
+        #expect(String(decoding: collapsed, as: UTF8.self) == plain)
+        var again: [UInt8] = []
+        #expect(!Route.collapse(collapsed.span, 0..<collapsed.count, to: &again))
     }
 
     private func decoded(_ path: String) -> String? {
@@ -105,8 +146,8 @@ struct NativeSurfaceTests {
         ("{\"data\": [[null, 1]]}", .badInput, "row 0 of the batch does not begin with an id"),
         ("{\"data\": [[1], [[2]]]}", .badInput, "row 1 of the batch does not begin with an id"),
         (
-            "{\"data\": [[\"\(String(repeating: "i", count: 1023))\"]]}", .badInput,
-            "of at most 1024 bytes"
+            "{\"data\": [[\"\(String(repeating: "i", count: 1025))\"]]}", .badInput,
+            "of at most 1024 characters"
         ),
         ("{\"data\": [[1], [2], [3], [4]]}", .badInput, "the batch has more than 3 rows"),
         ("{\"data\": [[1, 1, 1], [2, 1, 1, 1]]}", .badInput, "row 1 of the batch has more than 2"),
@@ -128,10 +169,12 @@ struct NativeSurfaceTests {
 
     @Test func `what was executed never answers a status that clients send again`() {
         let unexecuted: [FailureCode] = [
-            .notReady, .draining, .queueFull, .deploymentQuarantined,
+            .notReady, .draining, .queueFull, .deploymentQuarantined, .endpointDisabled,
+            .modelControlOff,
         ]
         for code in FailureCode.allCases where !unexecuted.contains(code) {
-            #expect(code.nativeStatus.rawValue < 429, "\(code)")
+            let status = code.status(on: .native).rawValue
+            #expect(![429, 500, 502, 503, 504].contains(status), "\(code)")
         }
     }
 
@@ -234,7 +277,7 @@ struct NativeSurfaceTests {
             var body = ByteBuffer()
             var id = ByteBuffer()
             id.append("r")
-            NativeSurface.appendFailure(
+            Surface.native.appendFailure(
                 Failure(.badInput, "no \"a\""),
                 outcome,
                 requestID: id,

@@ -22,7 +22,7 @@ enum Input { amount, merchant_category, hour, is_foreign };
 constexpr auto description =
     R"({"inputs": [
     {"name": "amount", "type": "number", "doc": "what is paid, 0 or more",
-     "schema": {"minimum": 0, "maximum": 1000000000}},
+     "schema": {"minimum": 0, "maximum": 1.7976931348623157e308}},
     {"name": "merchant_category", "type": "string", "doc": "for example electronics"},
     {"name": "hour", "type": "number", "doc": "local hour at the merchant, 0 to 23",
      "schema": {"minimum": 0, "exclusiveMaximum": 24}},
@@ -53,7 +53,6 @@ class PointsModel {
     double score(const model_value *values) const {
         const double paid = values[amount].number, at = values[hour].number;
         if (paid < 0) throw InvalidInput("amount is below 0");
-        if (paid > 1e9) throw InvalidInput("amount is above 1000000000");
         if (at < 0 || at >= 24) throw InvalidInput("hour is not between 0 and 23");
         double points = 0.05;
         points += 0.30 * (paid / (paid + 500));

@@ -7,7 +7,7 @@ struct FraudModel: Model {
         0,
         "amount",
         doc: "what is paid, 0 or more",
-        schema: #"{"minimum": 0, "maximum": 1000000000}"#
+        schema: #"{"minimum": 0, "maximum": 1.7976931348623157e308}"#
     )
     static let category = Input<String>(1, "merchant_category", doc: "for example electronics")
     static let hour = Input<Double>(
@@ -53,7 +53,6 @@ struct FraudModel: Model {
         let amount = call[Self.amount]
         let hour = call[Self.hour]
         guard amount >= 0 else { throw ModelError.invalidInput("amount is below 0") }
-        guard amount <= 1e9 else { throw ModelError.invalidInput("amount is above 1000000000") }
         guard hour >= 0, hour < 24 else {
             throw ModelError.invalidInput("hour is not between 0 and 23")
         }

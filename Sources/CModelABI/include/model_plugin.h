@@ -195,9 +195,9 @@ typedef struct model_plugin {
 
 // -------------------------------------------------------------------------------- model.tensors/1
 
-// What model_plugin.extension(MODEL_TENSORS) returns for a model that takes tensors as they are: the
-// host then writes no JSON for requests that come with tensors. `predict` is still what answers all
-// other requests.
+// What model_plugin.extension(MODEL_TENSORS) returns for a model that takes tensors as they are:
+// the host then writes no JSON for requests that come with tensors. `predict` is still what answers
+// all other requests.
 #define MODEL_TENSORS "model.tensors/1"
 
 typedef enum model_datatype {

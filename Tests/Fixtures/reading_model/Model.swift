@@ -23,7 +23,9 @@ struct ReadingModel: Model {
         result.write(jsonBytes: 256) { json in
             json.object { json in
                 json.name("number")
-                json.number(call[Self.number])
+                json.number(
+                    call.text(Self.text, equals: "infinite") ? .infinity : call[Self.number]
+                )
                 json.name("maybe")
                 json.number(call[Self.maybe] ?? -1)
                 json.name("length")
