@@ -6,12 +6,14 @@
 #   make storm    the long tests in full, on an optimised build
 #   make asan     the tests under AddressSanitizer
 #   make tsan     the tests under ThreadSanitizer
-#   make fuzz     six fuzzers, one after the other, FUZZ_SECONDS=60 each
+#   make clients  the vendors' own clients and schemathesis, from PyPI, against a live host
+#   make fuzz     eight fuzzers, one after the other, FUZZ_SECONDS=60 each
 #   make bench    speed beside a bare epoll responder and nginx, the stages of a request, the JSON
 #                 scanner beside simdjson, and what a slow model and a slow disk disturb;
 #                 ROUNDS=5, SECONDS=4 for each case of a round
 #   make curves   cost by endpoints, splits, connections, bytes of a body, rows of a batch
 #   make reloads  what changes of a running host cost those who ask it, and leave in memory
+#   make surfaces  what the other protocols cost beside the native one, and tensors beside reading
 #   make takeovers  what the supervisor costs, and how long a replaced worker keeps others waiting
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
 #   make format   format the sources
@@ -25,7 +27,7 @@ TEST = $(SWIFT) test --disable-xctest
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup setup-test setup-bench test lint storm asan tsan fuzz bench curves reloads takeovers footprint format clean
+.PHONY: serve build deploy setup setup-test setup-clients setup-bench test lint storm asan tsan fuzz bench curves reloads takeovers footprint surfaces clients format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
@@ -37,7 +39,7 @@ TUMOR_TREES = --resources Plugins/tumor_classifier/resources
 
 deploy: build
 	@set -e; \
-	for name in echo pricing_model_v1 pricing_model_v2; do \
+	for name in echo matrix_vector pricing_model_v1 pricing_model_v2; do \
 		$(DEPLOY) $$name $(LIBRARY)$$name.so; \
 	done; \
 	$(PROGRAM) list | grep -q "main/tumor_classifier  *2 " || { \
@@ -83,6 +85,26 @@ lint:
 	$(SWIFT) format lint --strict --recursive $(SOURCES)
 	$(TEST) --filter TidyTests
 
+# The clients of Modelbit, of the Dataiku API node and of Triton, unmodified, and schemathesis, in an
+# environment of their own that has just what they import here.
+CLIENTS = .build/clients
+clients: setup-clients
+	$(SWIFT) build
+	cd Tests/Clients && ../../$(CLIENTS)/bin/python -B -m pytest -q -p no:cacheprovider
+
+setup-clients: setup
+	@if ! python3 -c "import ensurepip" 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
+		echo "installing python3-venv"; \
+		$$as apt-get update -q && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qy python3-venv; \
+	fi
+	@if ! cmp -s Tests/Clients/requirements.txt $(CLIENTS)/requirements.txt; then \
+		rm -rf $(CLIENTS) && python3 -m venv $(CLIENTS) && \
+		$(CLIENTS)/bin/pip install -q --disable-pip-version-check --no-deps --no-compile \
+			-r Tests/Clients/requirements.txt && \
+		cp Tests/Clients/requirements.txt $(CLIENTS)/; \
+	fi
+
 storm: setup-test
 	$(SWIFT) build -c release --build-tests --scratch-path .build-storm
 	SWITCHYARD_STORM=1 $(TEST) -c release --skip-build --scratch-path .build-storm
@@ -98,7 +120,7 @@ tsan: setup-test
 	$(TEST) --skip-build --sanitize=thread --scratch-path .build-tsan -Xlinker --export-dynamic
 
 # Whoever wants them for an hour: make fuzz FUZZ_SECONDS=3600 FUZZERS=json
-FUZZERS ?= http json endpoint manifest elf log_ring
+FUZZERS ?= http json tensors surfaces endpoint manifest elf log_ring
 FUZZ_SECONDS ?= 60
 export SWIFT
 fuzz: setup
@@ -129,6 +151,9 @@ takeovers: build setup-bench
 
 footprint: build
 	@$(BENCH)/footprint.py
+
+surfaces: build setup-bench
+	@$(BENCH)/surfaces.py --rounds $(ROUNDS) --seconds $(SECONDS)
 
 # Debian's nginx starts itself when it is installed, where there is an init system to do so.
 setup-bench:

@@ -92,7 +92,8 @@ targets += [
         ],
         exclude: [
             "bench.py", "curves.py", "disturbances.py", "footprint.py", "hosts.py", "parse.py",
-            "post.lua", "reloads.py", "RESULTS.md", "simdjson.cpp", "stages.py", "takeovers.py",
+            "post.lua", "reloads.py", "RESULTS.md", "simdjson.cpp", "stages.py", "surfaces.py",
+            "takeovers.py",
         ],
         swiftSettings: swiftSettings
     ),
@@ -246,6 +247,8 @@ targets += tests.map { test in
 let fuzzers: [(name: String, imports: [Target.Dependency])] = [
     ("http", ["HTTP"]),
     ("json", ["Bytes", "Endpoints", "JSON"]),
+    ("tensors", ["Bytes", "Endpoints", "JSON", "Surfaces"]),
+    ("surfaces", ["Bytes", "Endpoints", "JSON", "Surfaces"]),
     ("endpoint", ["Endpoints", "JSON", "YAML"]),
     ("manifest", ["Deployments", "YAML"]),
     ("elf", ["PluginHost"]),

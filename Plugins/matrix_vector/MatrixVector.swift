@@ -42,12 +42,27 @@ struct MatrixVector: TensorModel, CodableModel {
         let shape = call.shape(of: 0)
         let (rows, columns) = (shape[0], shape[1])
         guard call.shape(of: 1) == [columns] else { throw Self.misfit(columns) }
-        try call.withElements(of: 0, as: Float.self) { matrix in
-            try call.withElements(of: 1, as: Float.self) { vector in
-                try result.write(0, shape: [rows], as: Float.self) { product in
-                    for row in 0..<rows {
-                        let elements = matrix.extracting(row * columns..<(row + 1) * columns)
-                        product[row] = Self.product(elements, vector)
+        // Rows of whole fours are read four numbers at a time: the host aligns data to 16 bytes.
+        if columns % 4 == 0 {
+            try call.withElements(of: 0, as: SIMD4<Float>.self) { matrix in
+                try call.withElements(of: 1, as: SIMD4<Float>.self) { vector in
+                    try result.write(0, shape: [rows], as: Float.self) { product in
+                        for row in 0..<rows {
+                            let start = row * vector.count
+                            let elements = matrix.extracting(start..<start + vector.count)
+                            product[row] = Self.product(elements, vector)
+                        }
+                    }
+                }
+            }
+        } else {
+            try call.withElements(of: 0, as: Float.self) { matrix in
+                try call.withElements(of: 1, as: Float.self) { vector in
+                    try result.write(0, shape: [rows], as: Float.self) { product in
+                        for row in 0..<rows {
+                            let elements = matrix.extracting(row * columns..<(row + 1) * columns)
+                            product[row] = Self.product(elements, vector)
+                        }
                     }
                 }
             }
@@ -71,23 +86,28 @@ struct MatrixVector: TensorModel, CodableModel {
     }
 
     /// The sum of the products, sixteen side by side, so that no addition waits for another one.
-    private static func product(_ one: Span<Float>, _ two: Span<Float>) -> Float {
-        var sums = SIMD16<Float>.zero
+    private static func product(_ one: Span<SIMD4<Float>>, _ two: Span<SIMD4<Float>>) -> Float {
+        var (a, b) = (SIMD4<Float>.zero, SIMD4<Float>.zero)
+        var (c, d) = (a, b)
         var index = 0
-        while index + 16 <= one.count {
-            var (left, right) = (SIMD16<Float>(), SIMD16<Float>())
-            for lane in 0..<16 {
-                left[lane] = one[index + lane]
-                right[lane] = two[index + lane]
-            }
-            sums += left * right
-            index += 16
+        while index + 4 <= one.count {
+            a += one[index] * two[index]
+            b += one[index + 1] * two[index + 1]
+            c += one[index + 2] * two[index + 2]
+            d += one[index + 3] * two[index + 3]
+            index += 4
         }
-        var sum = sums.sum()
         while index < one.count {
-            sum += one[index] * two[index]
+            a += one[index] * two[index]
             index += 1
         }
+        return (a + b + c + d).sum()
+    }
+
+    /// The sum of the products, one behind the other.
+    private static func product(_ one: Span<Float>, _ two: Span<Float>) -> Float {
+        var sum: Float = 0
+        for index in one.indices { sum += one[index] * two[index] }
         return sum
     }
 }

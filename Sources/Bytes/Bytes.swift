@@ -112,6 +112,18 @@ public enum Bytes {
 
     /// The text of an unsigned decimal number without sign or leading zeros, or nil.
     @inlinable
+    public static func decimal(_ text: Span<UInt8>) -> UInt64? {
+        guard !text.isEmpty, text.count < 20 else { return nil }
+        var number: UInt64 = 0
+        for index in text.indices {
+            guard text[index] &- 48 < 10, index == 0 || number > 0 else { return nil }
+            number = number &* 10 &+ UInt64(text[index] &- 48)
+        }
+        return number
+    }
+
+    /// The text of an unsigned decimal number without sign or leading zeros, or nil.
+    @inlinable
     public static func decimal(_ text: some Sequence<UInt8>) -> UInt64? {
         var number: UInt64 = 0
         var count = 0

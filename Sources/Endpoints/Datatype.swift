@@ -80,8 +80,22 @@ package enum Datatype: UInt32, Sendable, CaseIterable {
     package typealias Decimal = Int128
 
     package init?(name: String) {
-        guard let found = Self.allCases.first(where: { "\($0.name)" == name }) else { return nil }
-        self = found
+        let bytes = Array(name.utf8)
+        self.init(name: bytes.span)
+    }
+
+    /// Reads the protocol's name.
+    package init?(name: Span<UInt8>) {
+        guard name.count <= 8 else { return nil }
+        var key: UInt64 = 0
+        for index in name.indices { key = key << 8 | UInt64(name[index]) }
+        guard let index = Self.keys.firstIndex(of: key) else { return nil }
+        self = Self.allCases[index]
+    }
+
+    /// The names as numbers, a byte for each letter.
+    private static let keys: [UInt64] = allCases.map { type in
+        "\(type.name)".utf8.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// How many elements a shape has; nil: more than can be counted.

@@ -63,7 +63,11 @@ package struct RequestHead: Equatable, Sendable {
     /// Nanoseconds that the client waits, from `X-Request-Timeout-Ms`.
     package var timeoutNanoseconds: UInt64?
     /// Bytes of the JSON at the beginning of the body, from `Inference-Header-Content-Length`.
-    package var inferenceHeaderLength: Int?
+    package var inferenceHeaderLength: Int? {
+        get { inferenceLength == .max ? nil : Int(inferenceLength) }
+        set { inferenceLength = newValue.map { UInt32(clamping: min($0, 1 << 31)) } ?? .max }
+    }
+    private var inferenceLength = UInt32.max
     /// Whether the body is coded in a way that would have to be undone, such as `gzip`.
     package var hasContentCoding = false
     /// Where the body begins.

@@ -7,6 +7,8 @@
 // room for the longest number, and counts as written what the runtime says it wrote;
 // `JSONNumber.write` leaves that to its caller, and says so by being unsafe itself.
 //
+// `JSONNumber.short` reads the bytes of its span, each at an index below their count.
+//
 // Why the runtime writes numbers: `Double.description` is right but makes a String, and a String of
 // more than 15 bytes costs an allocation: too much for every number that a model answers with.
 // Below it the standard library has a function that writes the shortest text that reads back as
@@ -54,6 +56,46 @@ extension BlockMask {
     var words: (low: UInt64, high: UInt64) {
         let words = unsafe unsafeBitCast(self, to: SIMD2<UInt64>.self)
         return (UInt64(littleEndian: words.x), UInt64(littleEndian: words.y))
+    }
+}
+
+extension JSONNumber {
+    @usableFromInline
+    static let powersOfTen: [16 of Double] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+    ]
+
+    /// The double that a short number stands for, which most are: at most 15 digits, no exponent.
+    /// Nil for any other.
+    ///
+    /// Up to 15 digits and a power of ten up to 22 are exact doubles, so one division rounds once.
+    @inlinable
+    @inline(__always)
+    public static func short(_ text: Span<UInt8>) -> Double? {
+        var mantissa: UInt64 = 0
+        var digits = 0
+        var decimals = 0
+        var sawPoint = false
+        var isNegative = false
+        let isShort = unsafe text.withUnsafeBytes { bytes in
+            for index in 0..<bytes.count {
+                let byte = unsafe bytes[index]
+                switch byte {
+                case 0x30...0x39:
+                    mantissa = mantissa &* 10 &+ UInt64(byte - 0x30)
+                    digits += 1
+                    if sawPoint { decimals += 1 }
+                case 0x2e: sawPoint = true
+                case 0x2d where digits == 0: isNegative = true
+                default: return false
+                }
+                if digits > 15 { return false }
+            }
+            return true
+        }
+        guard isShort else { return nil }
+        let number = Double(mantissa) / powersOfTen[decimals]
+        return isNegative ? -number : number
     }
 }
 

@@ -90,6 +90,10 @@ extension Array where Element == UInt8 {
     /// (U+FFFE, U+FFFF): so YAML takes the string too. Bytes that are not UTF-8 become U+FFFD.
     public mutating func append(jsonString bytes: Span<UInt8>) {
         append(UInt8(ascii: "\""))
+        guard !Bytes.arePlain(bytes) else {
+            append(bytes)
+            return append(UInt8(ascii: "\""))
+        }
         var position = 0
         while position < bytes.count {
             let byte = bytes[position]

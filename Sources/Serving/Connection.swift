@@ -64,7 +64,7 @@ final class Connection: LoopClient {
         self.socket = socket
         self.slot = slot
         self.owner = owner
-        input = InputQueue(slot, owner.state)
+        input = InputQueue(slot, owner.state, owner.spareBuffers)
         output = OutputQueue(slot, owner.state)
         guard isFresh || reconcile() else {
             throw SystemError(call: "adopt", number: 104)  // ECONNRESET: nothing to go on with
@@ -176,7 +176,11 @@ final class Connection: LoopClient {
     private func receive() {
         guard !input.hasEnded, !closesAfterOutput else { return }
         guard !input.lacksRoom else { return pause() }
-        switch input.receive(from: socket, at: owner.eventLoop.now) {
+        switch input.receive(
+            from: socket,
+            at: owner.eventLoop.now,
+            expecting: request.head
+        ) {
         case .moved: if requestStartedAt == 0 { requestStartedAt = owner.eventLoop.now }
         case .wouldBlock, .endOfStream: break
         case .failed: close()

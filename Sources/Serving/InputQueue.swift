@@ -2,12 +2,14 @@
 // there, on the heap.
 
 import Bytes
+import HTTP
 import Platform
 
 /// A connection's input.
 struct InputQueue: ~Copyable {
     private let slot: Slot
     private let state: HostState
+    private let spares: SpareBuffers
     /// What did not fit into the slot, from `start` on; nil while the slot holds everything.
     private var spilled: [UInt8]?
     private var start = 0
@@ -17,11 +19,18 @@ struct InputQueue: ~Copyable {
     /// Counts the receives that brought something.
     private(set) var progress = 0
 
+    /// What the memory of an array is aligned to, in bytes, and tensors are to be.
+    private static let alignment = 16
+
+    /// With less room than this a buffer grows before it receives.
+    private static let receiveBytesMinimum = 4096
+
     /// Bytes that one receive takes to the heap.
     private static let spilledReceiveBytes = 256 * 1024
 
-    init(_ slot: Slot, _ state: HostState) {
+    init(_ slot: Slot, _ state: HostState, _ spares: SpareBuffers) {
         self.slot = slot
+        self.spares = spares
         self.state = state
     }
 
@@ -52,8 +61,14 @@ struct InputQueue: ~Copyable {
     }
 
     /// Takes what the client has sent.
-    mutating func receive(from socket: borrowing FileDescriptor, at now: UInt64) -> IOResult {
-        makeRoom()
+    ///
+    /// - Parameter request: what is known of the request at the front.
+    mutating func receive(
+        from socket: borrowing FileDescriptor,
+        at now: UInt64,
+        expecting request: RequestHead?
+    ) -> IOResult {
+        makeRoom(for: request)
         let result =
             spilled == nil ? slot.receive(from: socket) : receiveSpilled(from: socket)
         switch result {
@@ -71,14 +86,18 @@ struct InputQueue: ~Copyable {
     private mutating func receiveSpilled(from socket: borrowing FileDescriptor) -> IOResult {
         guard var bytes = spilled else { return .wouldBlock }
         spilled = nil
-        if start > 0 {
+        // What was answered goes; a few bytes before a request are there on purpose.
+        if start >= Self.alignment {
             bytes.removeFirst(start)
             start = 0
         }
+        // What was reserved for the request is filled before anything grows.
+        let room = bytes.capacity - bytes.count
         let result = Socket.receive(
             from: socket,
             into: &bytes,
-            maximum: Self.spilledReceiveBytes
+            maximum: room >= Self.receiveBytesMinimum
+                ? min(room, Self.spilledReceiveBytes) : Self.spilledReceiveBytes
         )
         spilled = bytes
         count(bytes.count)
@@ -91,13 +110,21 @@ struct InputQueue: ~Copyable {
     }
 
     /// Makes sure that there is room to receive into: in the slot, or on the heap.
-    private mutating func makeRoom() {
+    private mutating func makeRoom(for request: RequestHead?) {
         guard spilled == nil else { return }
         let word = slot.word
         guard word.end == SlotRegion.inputCapacity, word.start != word.end else { return }
         if slot.compactInput() { return }
         slot.note(.spilled)
         var bytes: [UInt8] = []
+        // Room for the whole request, and its tensors where models may read them as they are.
+        if let request, case .length(let content) = request.framing {
+            let slack = Self.alignment + Self.receiveBytesMinimum
+            bytes = spares.take(capacity: request.length + content + slack)
+            let place = request.length + (request.inferenceHeaderLength ?? 0)
+            start = -place & (Self.alignment - 1)
+            for _ in 0..<start { bytes.append(0) }
+        }
         slot.withInput { bytes.append($0) }
         spilled = bytes
         count(bytes.count)
@@ -115,18 +142,17 @@ struct InputQueue: ~Copyable {
     /// Takes bytes off the input, as far as they lie on the heap, and goes back to the slot when
     /// that is possible. True: nothing lies on the heap any more.
     mutating func finishConsuming(_ count: Int) -> Bool {
-        guard let bytes = spilled else { return true }
+        guard let bytes = spilled?.count else { return true }
         start += count
-        guard bytes.count - start <= SlotRegion.inputCapacity else { return false }
-        let rest = bytes.span.extracting(start..<bytes.count)
-        slot.restoreInput(rest)
+        guard bytes - start <= SlotRegion.inputCapacity else { return false }
+        withBytes { slot.restoreInput($0) }
         forgetSpilled()
         return true
     }
 
     /// Tells the host that nothing of this connection lies on the heap.
     mutating func forgetSpilled() {
-        spilled = nil
+        spares.take(back: &spilled)
         start = 0
         count(0)
     }

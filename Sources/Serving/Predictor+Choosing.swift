@@ -53,39 +53,35 @@ extension Predictor {
                 content
             )
         }
-        let arm = choose(
+        let (index, assignment) = pick(
             endpoint,
             forced,
             hasSubject: hasSubject,
             wantsSubject: endpoint.subjectKey != nil || call.subject != nil
         )
-        if call.isOneArm { self.arm = arm }
-        assign(arm)
-        return arm.split
+        let split = endpoint.splits[index]
+        if call.isOneArm {
+            arm = Arm(split: split, assignment: assignment, hasSubject: hasSubject)
+        }
+        assign(split, assignment, subject: hasSubject ? subject : nil)
+        return split
     }
 
     /// Chooses a split for a subject, which has been read, or for none.
-    func choose(
+    @inline(__always)
+    func pick(
         _ endpoint: PreparedEndpoint,
         _ forced: Int?,
         hasSubject: Bool,
         wantsSubject: Bool
-    ) -> Arm {
-        let index: Int
-        let assignment: AssignmentKind
-        if let forced {
-            (index, assignment) = (forced, .forced)
-        } else if let only = endpoint.assigner.only {
-            (index, assignment) = (only, .only)
-        } else if hasSubject {
+    ) -> (Int, AssignmentKind) {
+        if let forced { return (forced, .forced) }
+        if let only = endpoint.assigner.only { return (only, .only) }
+        if hasSubject {
             let subject = subject
-            (index, assignment) = (endpoint.assigner.split(subject: subject.span), .subject)
-        } else {
-            index = endpoint.assigner.split(random: flip())
-            assignment = wantsSubject ? .noSubject : .coin
+            return (endpoint.assigner.split(subject: subject.span), .subject)
         }
-        let split = endpoint.splits[index]
-        return Arm(split: split, assignment: assignment, hasSubject: hasSubject)
+        return (endpoint.assigner.split(random: flip()), wantsSubject ? .noSubject : .coin)
     }
 
     func flip() -> UInt64 {
@@ -95,6 +91,7 @@ extension Predictor {
     }
 
     /// Notes that a split answers the row at hand too.
+    @inline(__always)
     func assign(_ arm: Arm) {
         let subject = arm.hasSubject ? subject : nil
         outcome.assign(arm.split.text, arm.assignment, intended: arm.intended, subject: subject)
@@ -134,6 +131,7 @@ extension Predictor {
     }
 
     /// Reads the subject that a value of the document is; false when it is no usable one.
+    @inline(__always)
     func takeSubject(_ index: Int, _ content: Span<UInt8>) throws(Failure) -> Bool {
         subject.removeAll(keepingCapacity: true)
         guard Subject.append(document.entries[index], in: content, to: &subject) else {
@@ -143,6 +141,7 @@ extension Predictor {
         return true
     }
 
+    @inline(__always)
     func requireShortSubject() throws(Failure) {
         guard subject.count > Subject.bytesMaximum else { return }
         throw Failure(

@@ -13,21 +13,19 @@ import Surfaces
 /// What a predictor keeps of a request with tensors.
 struct TensorWork {
     /// The tensors, and how they are to be answered.
-    var request = TensorRequest()
+    let request = TensorRequest()
     /// The tensors as rows of JSON values, and behind them the request's id.
     var rows: [UInt8] = []
     /// What a model has written that takes tensors as they are.
     var answer: TensorAnswer?
     /// Bytes of the header, whose values the document has; nil: it has those of the rows.
     var header: Int?
-    /// Whether its answer has bytes behind the header.
-    var isBinary = false
     /// The name that the request has for the model.
     var model: [UInt8] = []
 
     /// Forgets the request before.
     mutating func clear() {
-        (answer, header, isBinary) = (nil, nil, false)
+        (answer, header) = (nil, nil)
     }
 
     mutating func shrink(to bytes: Int) {
@@ -60,11 +58,16 @@ extension Predictor {
         case .deployment(let split): arm = Arm(split: split, assignment: nil, hasSubject: false)
         case .endpoint(let endpoint):
             let hasSubject = try findTensorSubject(endpoint, content)
-            arm = choose(
+            let (index, assignment) = pick(
                 endpoint,
                 forced,
                 hasSubject: hasSubject,
                 wantsSubject: endpoint.subjectKey != nil || tensors.request.subject != nil
+            )
+            arm = Arm(
+                split: endpoint.splits[index],
+                assignment: assignment,
+                hasSubject: hasSubject
             )
         }
         self.arm = arm
@@ -143,7 +146,7 @@ extension Predictor {
         call.setRows(1)
         switch arm.split.backend {
         case .value(let value):
-            try requireOutputs(OpenInferenceSurface.outputNames(.unknown).map { "\($0)" })
+            try requireOutputs { OpenInferenceSurface.outputNames(.unknown).map { "\($0)" } }
             let rows = try tensors.request.rows(limits)
             call.setRows(rows)
             for row in 0..<rows {
@@ -154,20 +157,23 @@ extension Predictor {
             if let verdict { try verdict.refuse(model) }
             guard !model.isAbsent else { throw absent(model.version) }
             if let declared = model.version.tensors {
-                try requireOutputs(declared.outputs.map(\.name))
+                try requireOutputs { declared.outputs.map(\.name) }
                 let inputs = try inputs(declared.inputs, content)
                 try ask(model, inputs, declared, content)
             } else {
-                let names = OpenInferenceSurface.outputNames(arm.split.text.output)
-                try requireOutputs(names.map { "\($0)" })
+                try requireOutputs {
+                    OpenInferenceSurface.outputNames(arm.split.text.output).map { "\($0)" }
+                }
                 try answerRows(by: arm, model, content)
             }
         }
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
     }
 
-    private func requireOutputs(_ names: [String]) throws(Failure) {
+    private func requireOutputs(_ list: () -> [String]) throws(Failure) {
         let request = tensors.request
+        if request.outputs.isEmpty { return }
+        let names = list()
         for output in request.outputs
         where !names.contains(where: { request.names[output.name].elementsEqual($0.utf8) }) {
             throw Failure(
@@ -277,11 +283,12 @@ extension Predictor {
             guard let tensor = tensors.request.tensor(named: Array(expected.name.utf8).span) else {
                 throw Failure(.badInput, "the input \"\(expected.name)\" is missing")
             }
-            guard tensor.datatype == expected.datatype, expected.allows(tensor.shape) else {
+            let shape = tensors.request.shape(of: tensor)
+            guard tensor.datatype == expected.datatype, expected.allows(shape) else {
                 throw Failure(
                     .badInput,
                     "the input \"\(expected.name)\" is \(tensor.datatype.name) of shape "
-                        + "\(tensor.shape); the model wants \(expected.datatype.name) of shape "
+                        + "\(shape); the model wants \(expected.datatype.name) of shape "
                         + "\(expected.shape), where -1 is any size"
                 )
             }
@@ -302,7 +309,7 @@ extension Predictor {
             inputs.add(
                 expected.name,
                 datatype: tensor.datatype.rawValue,
-                shape: tensor.shape,
+                shape: shape,
                 data: data,
                 isPacked: isPacked
             )

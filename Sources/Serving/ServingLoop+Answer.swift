@@ -326,6 +326,7 @@ extension ServingLoop {
     }
 
     private func succeed(_ exchange: Exchange, _ content: Span<UInt8>) {
+        var contentType: StaticString?
         switch predictor.facts.surface {
         case .native:
             NativeSurface.appendAnswer(
@@ -346,18 +347,15 @@ extension ServingLoop {
                 requestID: predictor.requestID,
                 body: &body
             )
-        case .openInference: appendTensors()
+        case .openInference:
+            if appendTensors() { contentType = "application/octet-stream" }
         }
         appendSplitFields()
-        let isBinary = predictor.tensors.isBinary && predictor.facts.surface == .openInference
-        finishAnswer(
-            .ok,
-            exchange.connection,
-            contentType: isBinary ? "application/octet-stream" : nil
-        )
+        finishAnswer(.ok, exchange.connection, contentType: contentType)
     }
 
-    private func appendTensors() {
+    /// Appends an answer to tensors; whether it has bytes behind its header.
+    private func appendTensors() -> Bool {
         let answer = predictor.tensors.answer
         let (bytes, model) = (answer?.bytes ?? [], predictor.tensors.model)
         let header = openInference.appendAnswer(
@@ -369,11 +367,11 @@ extension ServingLoop {
             requestID: predictor.requestID,
             body: &body
         )
-        predictor.tensors.isBinary = header != nil
-        guard let header else { return }
+        guard let header else { return false }
         fields.append(literal: "Inference-Header-Content-Length: ")
         fields.append(decimal: UInt64(header))
         fields.append(literal: "\r\n")
+        return true
     }
 
     /// The fields that name the split, of a request that got that far: where one answers all of it.

@@ -34,6 +34,7 @@ package final class ServingLoop {
     /// The request at hand. One that has to wait for a pool takes it along.
     private(set) var predictor: Predictor
     private var sparePredictors: [Predictor] = []
+    let spareBuffers = SpareBuffers()
     private let runDelay = RunDelay()
     var path: [UInt8] = []
     var body = ByteBuffer(capacity: 4096)

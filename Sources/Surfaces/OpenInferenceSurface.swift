@@ -31,6 +31,10 @@ package struct OpenInferenceSurface: ~Copyable {
 
     package init() {}
 
+    private static let outputName = Array("output".utf8)
+    private static let labelName = Array("prediction".utf8)
+    private static let numbersName = Array("probas".utf8)
+
     /// The names of the outputs of a model that answers rows.
     package static func outputNames(_ output: OutputDescription) -> [StaticString] {
         output.classes.isEmpty ? ["output"] : ["prediction", "probas"]
@@ -61,7 +65,8 @@ package struct OpenInferenceSurface: ~Copyable {
         split.text.appendArm(to: &body)
         if !request.id.isEmpty {
             body.append(literal: ",\"id\":")
-            body.append(request.id.span)
+            let id = request.id
+            body.append(id.span)
         }
         body.append(literal: ",\"parameters\":{\"request_id\":")
         requestID.withSpan { body.append(jsonString: $0) }
@@ -173,7 +178,7 @@ package struct OpenInferenceSurface: ~Copyable {
         _ count: inout Int,
         _ body: inout ByteBuffer
     ) {
-        let name = Array("output".utf8)
+        let name = Self.outputName
         guard let isBinary = wish(name.span, request) else { return }
         let rows = outcome.rows.count
         let kind = kind(outcome)
@@ -279,7 +284,7 @@ package struct OpenInferenceSurface: ~Copyable {
             labels.append(reading.prediction)
             numbers += reading.probabilities
         }
-        let labelName = Array("prediction".utf8)
+        let labelName = Self.labelName
         if let isBinary = wish(labelName.span, request) {
             begin(labelName.span, .bytes, [labels.count], &count, &body)
             let start = binary.count
@@ -296,7 +301,7 @@ package struct OpenInferenceSurface: ~Copyable {
             }
             if isBinary { end(binaryFrom: start, &body) } else { body.append(literal: "]}") }
         }
-        let numbersName = Array("probas".utf8)
+        let numbersName = Self.numbersName
         guard let isBinary = wish(numbersName.span, request) else { return }
         let shape = [labels.count, output.classes.count]
         begin(numbersName.span, .fp64, shape, &count, &body)

@@ -96,6 +96,7 @@ package struct PredictionOutcome: ~Copyable {
         isAssigned = true
     }
 
+    @inline(__always)
     private mutating func use(
         _ text: SplitText,
         _ assignment: AssignmentKind?,

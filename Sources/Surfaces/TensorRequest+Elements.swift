@@ -6,7 +6,7 @@ import JSON
 
 extension TensorRequest {
     /// Takes the elements of a tensor that stands in the header: a list, or lists in lists.
-    mutating func take(
+    func take(
         _ data: Int,
         of tensor: Tensor,
         _ document: borrowing JSONDocument,
@@ -29,7 +29,7 @@ extension TensorRequest {
             throw Failure(
                 .badInput,
                 "the input \"\(shown(tensor.name))\" has \(elements.count - start) elements; its "
-                    + "shape \(tensor.shape) has \(tensor.count)"
+                    + "shape \(shape(of: tensor)) has \(tensor.count)"
             )
         }
         return start..<elements.count
@@ -65,7 +65,7 @@ extension TensorRequest {
     }
 
     /// Takes the bytes of a tensor.
-    mutating func take(
+    func take(
         _ range: Range<Int>,
         of tensor: inout Tensor,
         _ body: Span<UInt8>
@@ -76,7 +76,7 @@ extension TensorRequest {
                 throw Failure(
                     .badInput,
                     "the input \"\(shown(tensor.name))\" has \(range.count) bytes; "
-                        + "\(tensor.datatype.name) of shape \(tensor.shape) has "
+                        + "\(tensor.datatype.name) of shape \(shape(of: tensor)) has "
                         + "\(tensor.count * size)"
                 )
             }

@@ -4,14 +4,16 @@ import Bytes
 package import Endpoints
 package import JSON
 
-/// The tensors of one request. It keeps its memory from one request to the next.
-package struct TensorRequest: Sendable {
+/// The tensors of one request. It keeps its memory from one request to the next. A class: a value
+/// of so many arrays would be retained array by array for every call of its functions.
+package final class TensorRequest {
     /// One tensor.
     package struct Tensor: Sendable {
         /// Where its name stands in `names`.
         package let name: Range<Int>
         package let datatype: Datatype
-        package let shape: [Int]
+        /// Where the sizes of its shape stand in `sizes`.
+        package let shape: Range<Int>
         /// How many elements it has.
         package let count: Int
         /// Where its bytes stand in the body; nil: its elements are values of the document.
@@ -43,6 +45,8 @@ package struct TensorRequest: Sendable {
     package private(set) var names: [UInt8] = []
     /// What the elements are of tensors that have no bytes, or no elements of one size.
     package internal(set) var elements: [Int] = []
+    /// The shapes of all tensors, one behind the other.
+    package private(set) var sizes: [Int] = []
     /// The index of the value that says whose request it is.
     package private(set) var subject: Int?
     /// How long the caller waits, in nanoseconds.
@@ -58,44 +62,38 @@ package struct TensorRequest: Sendable {
         String(decoding: names[name].prefix(64), as: UTF8.self)
     }
 
+    /// The sizes of a tensor.
+    package func shape(of tensor: Tensor) -> [Int] { Array(sizes[tensor.shape]) }
+
+    /// The first size of a tensor, which counts the rows.
+    func rows(of tensor: Tensor) -> Int {
+        tensor.shape.isEmpty ? 1 : sizes[tensor.shape.lowerBound]
+    }
+
     /// The tensor with a name.
     package func tensor(named name: Span<UInt8>) -> Tensor? {
         let names = names
         return tensors.first { Bytes.equal(names.span.extracting($0.name), name) }
     }
 
-    mutating func clear() {
+    func clear() {
         tensors.removeAll(keepingCapacity: true)
         outputs.removeAll(keepingCapacity: true)
         names.removeAll(keepingCapacity: true)
         elements.removeAll(keepingCapacity: true)
+        sizes.removeAll(keepingCapacity: true)
         id.removeAll(keepingCapacity: true)
         (answersBinary, subject, timeoutNanoseconds) = (false, nil, nil)
         hasHeader = true
     }
 
     /// Gives back what one large request has made grow.
-    package mutating func shrink(to bytes: Int) {
+    package func shrink(to bytes: Int) {
         if elements.capacity > bytes / 8 { elements = [] }
         if names.capacity > bytes { names = [] }
     }
 
     // MARK: Reading
-
-    private static let inputsName = Array("inputs".utf8)
-    private static let outputsName = Array("outputs".utf8)
-    private static let nameName = Array("name".utf8)
-    private static let shapeName = Array("shape".utf8)
-    private static let datatypeName = Array("datatype".utf8)
-    private static let dataName = Array("data".utf8)
-    private static let idName = Array("id".utf8)
-    private static let parametersName = Array("parameters".utf8)
-    private static let sizeName = Array("binary_data_size".utf8)
-    private static let binaryName = Array("binary_data".utf8)
-    private static let allBinaryName = Array("binary_data_output".utf8)
-    private static let classificationName = Array("classification".utf8)
-    private static let subjectName = Array("subject_id".utf8)
-    private static let timeoutName = Array("timeout".utf8)
 
     /// Reads a checked header.
     ///
@@ -103,7 +101,7 @@ package struct TensorRequest: Sendable {
     ///   - document: the header's values.
     ///   - body: the whole body, which begins with the header.
     ///   - header: bytes of the header.
-    package mutating func decode(
+    package func decode(
         _ document: borrowing JSONDocument,
         in body: Span<UInt8>,
         header: Int
@@ -112,21 +110,32 @@ package struct TensorRequest: Sendable {
         guard document.entries[0].kind == .object else {
             throw Failure(.badRequest, "the request is no JSON object")
         }
-        guard let inputs = document.member(Self.inputsName, of: 0, in: body),
-            document.entries[inputs].kind == .array
-        else { throw Failure(.badRequest, "the request has no list \"inputs\"") }
-        if let place = document.member(Self.idName, of: 0, in: body),
-            document.entries[place].kind != .null
-        {
-            guard document.entries[place].kind == .string,
-                document.entries[place].range.count < 1024
-            else { throw Failure(.badRequest, "\"id\" is no string of at most 1,000 bytes") }
-            id.append(body.extracting(document.entries[place].range))
+        var (inputs, outputs, id, parameters) = (-1, -1, -1, -1)
+        Self.forEachMember(of: 0, document, body) { name, value in
+            if Bytes.equal(name, 0..<name.count, "inputs") {
+                inputs = value
+            } else if Bytes.equal(name, 0..<name.count, "outputs") {
+                outputs = value
+            } else if Bytes.equal(name, 0..<name.count, "id") {
+                id = value
+            } else if Bytes.equal(name, 0..<name.count, "parameters") {
+                parameters = value
+            }
         }
-        try decodeParameters(document, body)
+        guard inputs >= 0, document.entries[inputs].kind == .array else {
+            throw Failure(.badRequest, "the request has no list \"inputs\"")
+        }
+        if id >= 0, document.entries[id].kind != .null {
+            guard document.entries[id].kind == .string, document.entries[id].range.count < 1024
+            else { throw Failure(.badRequest, "\"id\" is no string of at most 1,000 bytes") }
+            self.id.append(body.extracting(document.entries[id].range))
+        }
+        if parameters >= 0 { try decodeParameters(parameters, document, body) }
         var position = header
-        for place in document.children(of: inputs) {
-            try decodeTensor(place, document, body, &position)
+        var index = inputs + 1
+        while index < Int(document.entries[inputs].next) {
+            try decodeTensor(index, document, body, &position)
+            index = Int(document.entries[index].next)
         }
         guard !tensors.isEmpty else {
             throw Failure(.badInput, "\"inputs\" is empty; wanted at least one tensor")
@@ -138,22 +147,52 @@ package struct TensorRequest: Sendable {
                     + "\"binary_data_size\" of all inputs together are \(position - header)"
             )
         }
-        try decodeOutputs(document, body)
+        if outputs >= 0, document.entries[outputs].kind != .null {
+            try decodeOutputs(outputs, document, body)
+        }
     }
 
-    private mutating func decodeParameters(
+    /// Hands out the members of an object: names without escapes, and indices of values.
+    private static func forEachMember(
+        of object: Int,
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
+        _ body: (Span<UInt8>, Int) -> Void
+    ) {
+        guard document.entries[object].kind == .object else { return }
+        var index = object + 1
+        while index < Int(document.entries[object].next) {
+            let name = document.entries[index]
+            if name.flag {
+                let plain = JSONText.unescaped(text.extracting(name.contents))
+                body(plain.span, index + 1)
+            } else {
+                body(text.extracting(name.contents), index + 1)
+            }
+            index = Int(document.entries[index + 1].next)
+        }
+    }
+
+    private func decodeParameters(
+        _ parameters: Int,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>
     ) throws(Failure) {
-        guard let parameters = try Self.object(Self.parametersName, of: 0, document, text) else {
-            return
+        guard try Self.isObject(parameters, "parameters", document) else { return }
+        var (binary, time) = (-1, -1)
+        Self.forEachMember(of: parameters, document, text) { name, value in
+            if Bytes.equal(name, 0..<name.count, "subject_id") {
+                subject = value
+            } else if Bytes.equal(name, 0..<name.count, "binary_data_output") {
+                binary = value
+            } else if Bytes.equal(name, 0..<name.count, "timeout") {
+                time = value
+            }
         }
-        subject = document.member(Self.subjectName, of: parameters, in: text)
-        answersBinary =
-            try Self.boolean(Self.allBinaryName, of: parameters, document, text) ?? false
-        guard let time = document.member(Self.timeoutName, of: parameters, in: text) else { return }
+        if binary >= 0 { answersBinary = try Self.boolean(binary, "binary_data_output", document) }
+        guard time >= 0 else { return }
         let entry = document.entries[time]
-        let microseconds = Bytes.decimal(Self.text(entry, text).utf8)
+        let microseconds = Bytes.decimal(text.extracting(entry.range))
         guard entry.kind == .number, let microseconds else {
             throw Failure(
                 .badInput,
@@ -164,7 +203,7 @@ package struct TensorRequest: Sendable {
         if microseconds > 0 { timeoutNanoseconds = min(microseconds, 1 << 50) * 1000 }
     }
 
-    private mutating func decodeTensor(
+    private func decodeTensor(
         _ index: Int,
         _ document: borrowing JSONDocument,
         _ body: Span<UInt8>,
@@ -174,13 +213,26 @@ package struct TensorRequest: Sendable {
         guard number < Self.tensorsMaximum else {
             throw Failure(.badInput, "there are more than \(Self.tensorsMaximum) inputs")
         }
-        let name = try name(of: index, "input \(number)", document, body)
-        let shown = shown(name)
-        guard !tensors.contains(where: { names[$0.name] == names[name] }) else {
-            throw Failure(.badInput, "the input \"\(shown)\" is there twice")
+        var (nameIndex, shapeIndex, typeIndex, data, parameters) = (-1, -1, -1, -1, -1)
+        Self.forEachMember(of: index, document, body) { name, value in
+            if Bytes.equal(name, 0..<name.count, "name") {
+                nameIndex = value
+            } else if Bytes.equal(name, 0..<name.count, "shape") {
+                shapeIndex = value
+            } else if Bytes.equal(name, 0..<name.count, "datatype") {
+                typeIndex = value
+            } else if Bytes.equal(name, 0..<name.count, "data") {
+                data = value
+            } else if Bytes.equal(name, 0..<name.count, "parameters") {
+                parameters = value
+            }
         }
-        let datatype = try Self.datatype(of: index, shown, document, body)
-        let (shape, count) = try Self.shape(of: index, shown, document, body)
+        let name = try take(name: nameIndex, "input", number, document, body)
+        for tensor in tensors where isSame(tensor.name, name) {
+            throw Failure(.badInput, "the input \"\(shown(name))\" is there twice")
+        }
+        let datatype = try datatype(typeIndex, of: name, document, body)
+        let (shape, count) = try take(shape: shapeIndex, of: name, document, body)
         var tensor = Tensor(
             name: name,
             datatype: datatype,
@@ -189,17 +241,21 @@ package struct TensorRequest: Sendable {
             bytes: nil,
             elements: 0..<0
         )
-        let parameters = try Self.object(Self.parametersName, of: index, document, body)
-        let data = document.member(Self.dataName, of: index, in: body)
-        let size = parameters.flatMap { document.member(Self.sizeName, of: $0, in: body) }
-        switch (data, size) {
-        case (let data?, nil):
+        var size = -1
+        if parameters >= 0, try Self.isObject(parameters, "parameters", document) {
+            Self.forEachMember(of: parameters, document, body) { name, value in
+                if Bytes.equal(name, 0..<name.count, "binary_data_size") { size = value }
+            }
+        }
+        switch (data >= 0, size >= 0) {
+        case (true, false):
             tensor.elements = try take(data, of: tensor, document, body)
-        case (nil, let size?):
+        case (false, true):
             let entry = document.entries[size]
-            guard let bytes = Bytes.decimal(Self.text(entry, body).utf8),
+            guard let bytes = Bytes.decimal(body.extracting(entry.range)),
                 bytes <= UInt64(body.count - position)
             else {
+                let shown = shown(name)
                 throw Failure(
                     .badRequest,
                     "the input \"\(shown)\" has the \"binary_data_size\" "
@@ -213,49 +269,62 @@ package struct TensorRequest: Sendable {
         default:
             throw Failure(
                 .badInput,
-                "the input \"\(shown)\" has \(data == nil ? "neither" : "both") \"data\" "
-                    + "\(data == nil ? "nor" : "and") \"binary_data_size\"; wanted one of them"
+                "the input \"\(shown(name))\" has \(data < 0 ? "neither" : "both") \"data\" "
+                    + "\(data < 0 ? "nor" : "and") \"binary_data_size\"; wanted one of them"
             )
         }
         tensors.append(tensor)
     }
 
-    private mutating func decodeOutputs(
+    private func decodeOutputs(
+        _ list: Int,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>
     ) throws(Failure) {
-        guard let list = document.member(Self.outputsName, of: 0, in: text),
-            document.entries[list].kind != .null
-        else { return }
         guard document.entries[list].kind == .array else {
             throw Failure(.badRequest, "\"outputs\" is no list")
         }
-        for index in document.children(of: list) {
+        var index = list + 1
+        while index < Int(document.entries[list].next) {
             guard outputs.count < Self.tensorsMaximum else {
                 throw Failure(.badInput, "there are more than \(Self.tensorsMaximum) outputs")
             }
-            let name = try name(of: index, "output \(outputs.count)", document, text)
-            var isBinary: Bool?
-            if let place = try Self.object(Self.parametersName, of: index, document, text) {
-                isBinary = try Self.boolean(Self.binaryName, of: place, document, text)
-                guard document.member(Self.classificationName, of: place, in: text) == nil else {
-                    throw Failure(
-                        .badInput,
-                        "the output \"\(shown(name))\" asks for classification, which this host "
-                            + "does "
-                            + "not do: leave that parameter out"
-                    )
+            var (nameIndex, parameters, binary, classes) = (-1, -1, -1, -1)
+            Self.forEachMember(of: index, document, text) { name, value in
+                if Bytes.equal(name, 0..<name.count, "name") {
+                    nameIndex = value
+                } else if Bytes.equal(name, 0..<name.count, "parameters") {
+                    parameters = value
                 }
             }
-            outputs.append(Output(name: name, isBinary: isBinary ?? answersBinary))
+            let name = try take(name: nameIndex, "output", outputs.count, document, text)
+            if parameters >= 0, try Self.isObject(parameters, "parameters", document) {
+                Self.forEachMember(of: parameters, document, text) { name, value in
+                    if Bytes.equal(name, 0..<name.count, "binary_data") {
+                        binary = value
+                    } else if Bytes.equal(name, 0..<name.count, "classification") {
+                        classes = value
+                    }
+                }
+            }
+            guard classes < 0 else {
+                throw Failure(
+                    .badInput,
+                    "the output \"\(shown(name))\" asks for classification, which this host does "
+                        + "not do: leave that parameter out"
+                )
+            }
+            let isBinary =
+                try binary < 0 ? answersBinary : Self.boolean(binary, "binary_data", document)
+            outputs.append(Output(name: name, isBinary: isBinary))
+            index = Int(document.entries[index].next)
         }
     }
 
     // MARK: One body, one tensor
 
     /// Makes the whole body one tensor, whose answer is binary.
-    package mutating func decode(raw body: Span<UInt8>, as input: TensorDescription) throws(Failure)
-    {
+    package func decode(raw body: Span<UInt8>, as input: TensorDescription) throws(Failure) {
         clear()
         (answersBinary, hasHeader) = (true, false)
         names = Array(input.name.utf8)
@@ -273,10 +342,11 @@ package struct TensorRequest: Sendable {
         if let place = shape.firstIndex(where: { $0 < 0 }) {
             shape[place] = body.count / size / known
         }
+        sizes = shape
         var tensor = Tensor(
             name: 0..<names.count,
             datatype: input.datatype,
-            shape: shape,
+            shape: 0..<shape.count,
             count: Datatype.elements(of: shape) ?? 0,
             bytes: 0..<body.count,
             elements: 0..<0
@@ -296,15 +366,21 @@ package struct TensorRequest: Sendable {
 
     // MARK: Parts
 
-    private mutating func name(
-        of object: Int,
-        _ what: String,
+    private func isSame(_ one: Range<Int>, _ two: Range<Int>) -> Bool {
+        let names = names
+        return Bytes.equal(names.span, one, two)
+    }
+
+    private func take(
+        name place: Int,
+        _ what: StaticString,
+        _ number: Int,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>
     ) throws(Failure) -> Range<Int> {
-        guard let place = document.member(Self.nameName, of: object, in: text),
-            document.entries[place].kind == .string, !document.entries[place].contents.isEmpty
-        else { throw Failure(.badRequest, "\(what) is no object with a \"name\"") }
+        guard place >= 0, document.entries[place].kind == .string,
+            !document.entries[place].contents.isEmpty
+        else { throw Failure(.badRequest, "\(what) \(number) is no object with a \"name\"") }
         let start = names.count
         let entry = document.entries[place]
         if entry.flag {
@@ -315,84 +391,83 @@ package struct TensorRequest: Sendable {
         return start..<names.count
     }
 
-    private static func datatype(
-        of object: Int,
-        _ shown: String,
+    private func datatype(
+        _ place: Int,
+        of name: Range<Int>,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>
     ) throws(Failure) -> Datatype {
-        guard let place = document.member(datatypeName, of: object, in: text),
-            document.entries[place].kind == .string
-        else { throw Failure(.badRequest, "the input \"\(shown)\" has no \"datatype\"") }
-        let contents = document.entries[place].contents
-        for datatype in Datatype.allCases where Bytes.equal(text, contents, datatype.name) {
-            return datatype
+        guard place >= 0, document.entries[place].kind == .string else {
+            throw Failure(.badRequest, "the input \"\(shown(name))\" has no \"datatype\"")
         }
+        let contents = document.entries[place].contents
+        if let datatype = Datatype(name: text.extracting(contents)) { return datatype }
         let names = Datatype.allCases.map { "\($0.name)" }.joined(separator: ", ")
         throw Failure(
             .badInput,
-            "the input \"\(shown)\" has the datatype "
-                + "\"\(Bytes.string(text, contents.prefix(40)))\"; "
-                + "there are \(names)"
+            "the input \"\(shown(name))\" has the datatype "
+                + "\"\(Bytes.string(text, contents.prefix(40)))\"; there are \(names)"
         )
     }
 
-    private static func shape(
-        of object: Int,
-        _ shown: String,
+    private func take(
+        shape place: Int,
+        of name: Range<Int>,
         _ document: borrowing JSONDocument,
         _ text: Span<UInt8>
-    ) throws(Failure) -> ([Int], Int) {
-        guard let place = document.member(shapeName, of: object, in: text),
-            document.entries[place].kind == .array
-        else { throw Failure(.badRequest, "the input \"\(shown)\" has no \"shape\"") }
-        var shape: [Int] = []
+    ) throws(Failure) -> (Range<Int>, Int) {
+        guard place >= 0, document.entries[place].kind == .array else {
+            throw Failure(.badRequest, "the input \"\(shown(name))\" has no \"shape\"")
+        }
+        let start = sizes.count
+        var count = 1
         var index = place + 1
         while index < Int(document.entries[place].next) {
             let entry = document.entries[index]
-            guard entry.kind == .number, shape.count < rankMaximum,
-                let size = Bytes.decimal(Self.text(entry, text).utf8).flatMap({ Int(exactly: $0) })
+            guard entry.kind == .number, sizes.count - start < Self.rankMaximum,
+                let size = Bytes.decimal(text.extracting(entry.range))
+                    .flatMap({ Int(exactly: $0) })
             else {
                 throw Failure(
                     .badInput,
-                    "the input \"\(shown)\" has a \"shape\" that is not a list of at most "
-                        + "\(rankMaximum) whole numbers from 0 on"
+                    "the input \"\(shown(name))\" has a \"shape\" that is not a list of at most "
+                        + "\(Self.rankMaximum) whole numbers from 0 on"
                 )
             }
-            shape.append(size)
+            let (product, overflow) = count.multipliedReportingOverflow(by: size)
+            guard !overflow, product < 1 << 31 else {
+                throw Failure(
+                    .badInput,
+                    "the input \"\(shown(name))\" has a \"shape\" beyond all bounds"
+                )
+            }
+            count = product
+            sizes.append(size)
             index = Int(entry.next)
         }
-        guard let count = Datatype.elements(of: shape), count < 1 << 31 else {
-            throw Failure(.badInput, "the input \"\(shown)\" has a \"shape\" beyond all bounds")
-        }
-        return (shape, count)
+        return (start..<sizes.count, count)
     }
 
-    private static func object(
-        _ name: [UInt8],
-        of object: Int,
-        _ document: borrowing JSONDocument,
-        _ text: Span<UInt8>
-    ) throws(Failure) -> Int? {
-        guard let place = document.member(name, of: object, in: text),
-            document.entries[place].kind != .null
-        else { return nil }
-        guard document.entries[place].kind == .object else {
-            throw Failure(.badRequest, "\"\(String(decoding: name, as: UTF8.self))\" is no object")
+    /// Whether a value that has to be an object is there, and not null.
+    private static func isObject(
+        _ place: Int,
+        _ name: StaticString,
+        _ document: borrowing JSONDocument
+    ) throws(Failure) -> Bool {
+        switch document.entries[place].kind {
+        case .object: return true
+        case .null: return false
+        default: throw Failure(.badRequest, "\"\(name)\" is no object")
         }
-        return place
     }
 
     private static func boolean(
-        _ name: [UInt8],
-        of object: Int,
-        _ document: borrowing JSONDocument,
-        _ text: Span<UInt8>
-    ) throws(Failure) -> Bool? {
-        guard let place = document.member(name, of: object, in: text) else { return nil }
+        _ place: Int,
+        _ name: StaticString,
+        _ document: borrowing JSONDocument
+    ) throws(Failure) -> Bool {
         guard document.entries[place].kind == .boolean else {
-            let shown = String(decoding: name, as: UTF8.self)
-            throw Failure(.badInput, "\"\(shown)\" is neither true nor false")
+            throw Failure(.badInput, "\"\(name)\" is neither true nor false")
         }
         return document.entries[place].flag
     }
@@ -401,3 +476,6 @@ package struct TensorRequest: Sendable {
         Bytes.string(text, entry.range.prefix(40))
     }
 }
+
+@available(*, unavailable)
+extension TensorRequest: Sendable {}

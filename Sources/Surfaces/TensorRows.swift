@@ -13,13 +13,13 @@ extension TensorRequest {
     ///
     /// - Parameter limits: how many there may be.
     package func rows(_ limits: CallLimits) throws(Failure) -> Int {
-        let rows = tensors[0].shape.first ?? 1
-        for tensor in tensors where (tensor.shape.first ?? 1) != rows {
+        let rows = self.rows(of: tensors[0])
+        for tensor in tensors where self.rows(of: tensor) != rows {
             throw Failure(
                 .badInput,
                 "the inputs differ in their number of rows, the first size of a shape: "
                     + "\"\(shown(tensors[0].name))\" has \(rows), \"\(shown(tensor.name))\" has "
-                    + "\(tensor.shape.first ?? 1)"
+                    + "\(self.rows(of: tensor))"
             )
         }
         guard rows > 0, rows <= limits.rows else {
@@ -47,35 +47,33 @@ extension TensorRequest {
         to text: inout [UInt8]
     ) throws(Failure) {
         let names = names
-        let types = tensors.map { binding.type(of: names.span.extracting($0.name)) }
-        let labels = tensors.map { tensor in
-            var label: [UInt8] = []
-            label.append(jsonString: names.span.extracting(tensor.name))
-            label.append(UInt8(ascii: ":"))
-            return label
+        // Whether each takes any JSON value.
+        let takesJSON = tensors.map {
+            !binding.isDeclared || binding.type(of: names.span.extracting($0.name)) == .json
         }
-        var check = JSONDocument()
         text.append(UInt8(ascii: "["))
         for row in 0..<rows {
             if row > 0 { text.append(UInt8(ascii: ",")) }
             text.append(binding.isDeclared ? "{" : "[")
             for (index, tensor) in tensors.enumerated() {
                 if index > 0 { text.append(UInt8(ascii: ",")) }
-                if binding.isDeclared { text.append(contentsOf: labels[index]) }
+                if binding.isDeclared {
+                    text.append(jsonString: names.span.extracting(tensor.name))
+                    text.append(UInt8(ascii: ":"))
+                }
                 let size = tensor.count / rows
                 var element = row * size
-                let takesJSON = types[index] == .json || !binding.isDeclared
                 // One element is a value by itself, but where a list may be meant.
                 let isOne =
-                    size == 1 && (!takesJSON || tensor.shape.count < 2 || tensor.datatype == .bytes)
+                    size == 1
+                    && (!takesJSON[index] || tensor.shape.count < 2 || tensor.datatype == .bytes)
                 try append(
                     tensor,
-                    sizes: isOne ? [] : tensor.shape.dropFirst(),
+                    shape: isOne ? tensor.shape.suffix(0) : tensor.shape.dropFirst(),
                     &element,
-                    asJSON: takesJSON,
+                    asJSON: takesJSON[index],
                     document,
                     body,
-                    &check,
                     &text
                 )
             }
@@ -87,16 +85,15 @@ extension TensorRequest {
     /// Appends a value, or lists of them, beginning with an element.
     private func append(
         _ tensor: Tensor,
-        sizes: ArraySlice<Int>,
+        shape: Range<Int>,
         _ element: inout Int,
         asJSON: Bool,
         _ document: borrowing JSONDocument,
         _ body: Span<UInt8>,
-        _ check: inout JSONDocument,
         _ text: inout [UInt8]
     ) throws(Failure) {
-        guard let size = sizes.first else {
-            try append(element, of: tensor, asJSON: asJSON, document, body, &check, &text)
+        guard let size = shape.first.map({ sizes[$0] }) else {
+            try append(element, of: tensor, asJSON: asJSON, document, body, &text)
             element += 1
             return
         }
@@ -105,12 +102,11 @@ extension TensorRequest {
             if index > 0 { text.append(UInt8(ascii: ",")) }
             try append(
                 tensor,
-                sizes: sizes.dropFirst(),
+                shape: shape.dropFirst(),
                 &element,
                 asJSON: asJSON,
                 document,
                 body,
-                &check,
                 &text
             )
         }
@@ -124,7 +120,6 @@ extension TensorRequest {
         asJSON: Bool,
         _ document: borrowing JSONDocument,
         _ body: Span<UInt8>,
-        _ check: inout JSONDocument,
         _ text: inout [UInt8]
     ) throws(Failure) {
         if let bytes = tensor.bytes, let size = tensor.datatype.size {
@@ -142,7 +137,7 @@ extension TensorRequest {
         let place = elementPlace(element, of: tensor, document)
         guard tensor.datatype == .bytes else { return text.append(body.extracting(place.range)) }
         guard !asJSON else {
-            return try appendJSON(element, tensor, place, body, &check, &text)
+            return try appendJSON(element, tensor, place, body, &text)
         }
         if !place.isRaw { return text.append(body.extracting(place.range)) }
         try appendString(body.extracting(place.range), element, tensor, &text)
@@ -155,7 +150,6 @@ extension TensorRequest {
         _ tensor: Tensor,
         _ place: (range: Range<Int>, isRaw: Bool),
         _ body: Span<UInt8>,
-        _ check: inout JSONDocument,
         _ text: inout [UInt8]
     ) throws(Failure) {
         var json: [UInt8] = []
@@ -165,7 +159,13 @@ extension TensorRequest {
             let contents = place.range.lowerBound + 1..<place.range.upperBound - 1
             json = JSONText.unescaped(body.extracting(contents))
         }
-        if (try? check.parse(json.span)) != nil { return text += json }
+        // A word that is none of JSON's is a string, which most are that are meant as such.
+        let first = json.first ?? 0
+        let isWord = first | 0x20 >= 0x61 && first | 0x20 <= 0x7a
+        if !isWord || [0x6e, 0x74, 0x66].contains(first) {
+            var check = JSONDocument()
+            if (try? check.parse(json.span)) != nil { return text += json }
+        }
         try appendString(json.span, element, tensor, &text)
     }
 
@@ -246,7 +246,8 @@ extension TensorRequest {
                 let index = elements[tensor.elements.lowerBound + element]
                 return Subject.append(document.entries[index], in: body, to: &subject)
             }
-            guard isUTF8(body.extracting(place.range)) else { return false }
+            let contents = body.extracting(place.range)
+            guard Bytes.arePlain(contents) || isUTF8(contents) else { return false }
             subject.append(body.extracting(place.range))
             return !place.range.isEmpty
         }
@@ -269,7 +270,7 @@ extension TensorRequest {
             if index > 0 { text.append(UInt8(ascii: ",")) }
             text.append("{\"name\":")
             text.append(jsonString: names.span.extracting(tensor.name))
-            TensorResult.appendType(tensor.datatype, tensor.shape, to: &text)
+            TensorResult.appendType(tensor.datatype, shape(of: tensor), to: &text)
             for element in 0..<tensor.count {
                 if element > 0 { text.append(UInt8(ascii: ",")) }
                 if let bytes = tensor.bytes, let size = tensor.datatype.size {

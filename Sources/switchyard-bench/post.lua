@@ -1,4 +1,5 @@
--- For wrk: posts the requests of a file in turn, a line each: the path, a space, the body.
+-- For wrk: posts the requests of a file in turn, a line each: the path, a space, the body. A body
+-- that is bytes is `hex:`, how many of them are the header of tensors, `:`, and its digits.
 -- It prints one line of numbers at the end, which hosts.py reads.
 local requests = {}
 local next_request = 0
@@ -7,6 +8,11 @@ function init(arguments)
    for line in io.lines(arguments[1]) do
       local path, body = line:match("^(%S+) (.*)$")
       local headers = {["Content-Type"] = "application/json"}
+      local header, digits = body:match("^hex:(%d+):(%x*)$")
+      if header then
+         headers["Inference-Header-Content-Length"] = header
+         body = digits:gsub("..", function(pair) return string.char(tonumber(pair, 16)) end)
+      end
       if arguments[3] == "close" then headers["Connection"] = "close" end
       requests[#requests + 1] = wrk.format("POST", path, headers, body)
    end

@@ -6,7 +6,7 @@
 // turn, so every loop has the same number of them, which SO_REUSEPORT leaves to chance.
 //
 // Honest where it counts: a request is answered when it is complete, by its Content-Length, however
-// it was cut into reads. Nothing else of it is looked at.
+// it was cut into reads. Nothing else of it is looked at; of a large one the body is only read.
 //
 // usage: switchyard-limit [PORT [LOOPS]]; port 0, the default, is any free one.
 #define _GNU_SOURCE
@@ -22,7 +22,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_BYTES_MAXIMUM = 4096, EVENTS = 64, LOOPS_MAXIMUM = 256 };
+enum {
+    REQUEST_BYTES_MAXIMUM = 4096, BODY_BYTES_MAXIMUM = 1 << 26, READ_BYTES = 1 << 18, EVENTS = 64,
+    LOOPS_MAXIMUM = 256
+};
 
 static const char body[] =
     "{\"data\":{\"total\":48.48,\"unit\":16.16},\"requestId\":\"55b735b450d90-1\",\"split\":"
@@ -38,6 +41,7 @@ static size_t answer_bytes;
 typedef struct connection {
     int descriptor;
     size_t received;
+    size_t left;  // bytes of a large body that have not been read
     char request[REQUEST_BYTES_MAXIMUM];
 } connection;
 
@@ -46,7 +50,7 @@ static void fail(const char *what) {
     exit(1);
 }
 
-// The bytes of the request at the front of `text`; 0 when it is not complete yet, and -1 when it
+// The bytes of the request at the front of `text`; 0 when its head is not complete, and -1 when it
 // is none. The field's name is searched for as the load generator writes it.
 static ssize_t request_bytes(const char *text, size_t length) {
     static const char end[] = "\r\n\r\n", field[] = "\r\nContent-Length: ";
@@ -59,17 +63,31 @@ static ssize_t request_bytes(const char *text, size_t length) {
         const char *digit = found + sizeof field - 1;
         for (; *digit >= '0' && *digit <= '9'; digit++) {
             content = content * 10 + (size_t)(*digit - '0');
-            if (content > REQUEST_BYTES_MAXIMUM) return -1;
+            if (content > BODY_BYTES_MAXIMUM) return -1;
         }
     }
-    if (head + content > REQUEST_BYTES_MAXIMUM) return -1;
-    return head + content <= length ? (ssize_t)(head + content) : 0;
+    return (ssize_t)(head + content);
+}
+
+static int send_answer(connection *self) {
+    return send(self->descriptor, answer, answer_bytes, MSG_NOSIGNAL) == (ssize_t)answer_bytes;
+}
+
+// Reads what has come of a large body. False: the connection is over.
+static int pass_over(connection *self) {
+    static _Thread_local char scratch[READ_BYTES];
+    size_t wanted = self->left < READ_BYTES ? self->left : READ_BYTES;
+    ssize_t count = recv(self->descriptor, scratch, wanted, 0);
+    if (count <= 0) return count < 0 && (errno == EAGAIN || errno == EINTR);
+    self->left -= (size_t)count;
+    return self->left > 0 || send_answer(self);
 }
 
 // One read, and one write for each request that is complete by then. False: the connection is over.
 // An answer always finds room in the buffer of a client that waits for it; one that does not read
 // is let go.
 static int serve(connection *self) {
+    if (self->left > 0) return pass_over(self);
     ssize_t count = recv(
         self->descriptor, self->request + self->received, sizeof self->request - self->received, 0);
     if (count <= 0) return count < 0 && (errno == EAGAIN || errno == EINTR);
@@ -79,8 +97,13 @@ static int serve(connection *self) {
         ssize_t bytes = request_bytes(self->request + start, self->received - start);
         if (bytes < 0) return 0;
         if (bytes == 0) break;
-        ssize_t sent = send(self->descriptor, answer, answer_bytes, MSG_NOSIGNAL);
-        if (sent != (ssize_t)answer_bytes) return 0;
+        if (start + (size_t)bytes > self->received) {
+            if ((size_t)bytes <= REQUEST_BYTES_MAXIMUM) break;
+            self->left = (size_t)bytes - (self->received - start);
+            self->received = 0;
+            return 1;
+        }
+        if (!send_answer(self)) return 0;
         start += (size_t)bytes;
         if (start == self->received) break;  // as always, unless the client pipelines
     }
