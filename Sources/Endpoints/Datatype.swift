@@ -201,7 +201,9 @@ package struct TensorsDescription: Equatable, Sendable {
             }
             shape.append(size)
         }
-        guard value["shape"]?.array != nil, shape.count <= 16 else {
+        let elements = Datatype.elements(of: shape.filter { $0 > 0 })
+        guard value["shape"]?.array != nil, shape.count <= 16, let elements, elements < 1 << 31
+        else {
             throw DescriptionError(
                 "model.tensors/1 gives \"\(name)\" no \"shape\" that is a list of at most 16 sizes"
             )

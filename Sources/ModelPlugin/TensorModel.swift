@@ -144,7 +144,17 @@ public struct TensorOutputs: ~Copyable {
         as type: Element.Type,
         _ body: (inout MutableSpan<Element>) throws -> Void
     ) throws {
-        let count = shape.reduce(1, *)
+        guard declared.indices.contains(position) else {
+            throw ModelError.failed("the model declares no output \(position)")
+        }
+        var count = 1
+        for size in shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: size)
+            guard !overflow, product >= 0, product <= 1 << 31 else {
+                throw ModelError.failed("an output of shape \(shape) is beyond all bounds")
+            }
+            count = product
+        }
         let declaration = declared[position]
         let sizes = shape.map { Int64($0) }
         var name = declaration.name

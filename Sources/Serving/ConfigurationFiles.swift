@@ -162,7 +162,16 @@ struct Proposal {
         disabled: [String] = []
     ) {
         let names = Set(files.contents.endpoints.map(\.name))
-        self.disabled = disabled.filter { $0.contains("/") || names.contains($0) }
+        // An endpoint that is gone is forgotten; a deployment that an endpoint names is loaded.
+        let used = Set(
+            files.contents.endpoints.flatMap(\.splits).compactMap { split -> String? in
+                guard case .deployment(let reference) = split.backend else { return nil }
+                return "\(reference.branch)/\(reference.name)"
+            }
+        )
+        self.disabled = disabled.filter {
+            $0.contains("/") ? !used.contains($0) : names.contains($0)
+        }
         endpoints = files.contents.endpoints
         texts = files.contents.texts
         errors = files.contents.errors

@@ -120,7 +120,9 @@ struct InputQueue: ~Copyable {
         // Room for the whole request, and its tensors where models may read them as they are.
         if let request, case .length(let content) = request.framing {
             let slack = Self.alignment + Self.receiveBytesMinimum
-            bytes = spares.take(capacity: request.length + content + slack)
+            // No more than a spare buffer is: what was promised has not come yet.
+            let whole = request.length + min(content, SpareBuffers.bytesMaximum) + slack
+            bytes = spares.take(capacity: min(whole, SpareBuffers.bytesMaximum))
             let place = request.length + (request.inferenceHeaderLength ?? 0)
             start = -place & (Self.alignment - 1)
             for _ in 0..<start { bytes.append(0) }

@@ -190,6 +190,10 @@ final class PoolWorker {
         else { return }
         let now = MonotonicClock.now()
         var result = PoolResult(queueNanoseconds: now - job.enqueuedAt)
+        guard now < job.deadline else {
+            let waited = expired(result, "waited for a thread of its model", row: 0)
+            return finished.append((job, waited))
+        }
         beginCall(for: [job], at: now)
         let (content, requestID) = (job.content, job.requestID)
         let end = instance.predict(

@@ -15,8 +15,10 @@ extension Predictor {
     func fallBack(_ row: Int, _ failure: Failure, _ content: Span<UInt8>) throws(Failure) {
         let used = outcome.splits[outcome.rows[row].split]
         let split = usedSplits[outcome.rows[row].split]
+        // One split answers all rows of a call that wants that: some of them fall back never.
         guard let fallback = facts.endpoint?.fallback, fallback !== split,
-            used.assignment != .forced, used.assignment != .fallback,
+            !call.isOneArm || call.rows.count == 1, used.assignment != .forced,
+            used.assignment != .fallback,
             mayAnswer(fallback, instead: failure)
         else { throw failure }
         split.metrics.errors.count(failure.code)

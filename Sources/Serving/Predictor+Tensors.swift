@@ -18,6 +18,8 @@ struct TensorWork {
     var rows: [UInt8] = []
     /// What a model has written that takes tensors as they are.
     var answer: TensorAnswer?
+    /// Whether the model takes them as they are.
+    var areAsTheyAre = false
     /// Bytes of the header, whose values the document has; nil: it has those of the rows.
     var header: Int?
     /// The name that the request has for the model.
@@ -25,7 +27,7 @@ struct TensorWork {
 
     /// Forgets the request before.
     mutating func clear() {
-        (answer, header) = (nil, nil)
+        (answer, header, areAsTheyAre) = (nil, nil, false)
     }
 
     mutating func shrink(to bytes: Int) {
@@ -44,7 +46,7 @@ extension Predictor {
         startedAt: UInt64
     ) throws(Failure) {
         call.beginTensors(timeoutNanoseconds: nil)
-        try readTensors(model.target, head, content)
+        try readTensors(model, head, content)
         call.beginTensors(timeoutNanoseconds: tensors.request.timeoutNanoseconds)
         var forced = try forcedSplit(model.target, head.forcedBackend, text)
         if let arm = model.arm {
@@ -81,7 +83,7 @@ extension Predictor {
     // MARK: Reading
 
     private func readTensors(
-        _ target: PreparedTarget,
+        _ model: ModelTarget,
         _ head: RequestHead,
         _ content: Span<UInt8>
     ) throws(Failure) {
@@ -95,7 +97,7 @@ extension Predictor {
         }
         tensors.header = header
         guard header > 0 || content.isEmpty else {
-            return try tensors.request.decode(raw: content, as: target.onlyInput)
+            return try tensors.request.decode(raw: content, as: model.onlyInput)
         }
         try parseHeader(content)
         try tensors.request.decode(document, in: content, header: header)
@@ -152,12 +154,14 @@ extension Predictor {
             for row in 0..<rows {
                 if row > 0 { assign(arm) }
                 outcome.finish(row: row, value.span)
+                try requireOutputRoom()
             }
         case .model(let model):
             if let verdict { try verdict.refuse(model) }
             guard !model.isAbsent else { throw absent(model.version) }
             if let declared = model.version.tensors {
                 try requireOutputs { declared.outputs.map(\.name) }
+                tensors.areAsTheyAre = true
                 let inputs = try inputs(declared.inputs, content)
                 try ask(model, inputs, declared, content)
             } else {
@@ -167,6 +171,9 @@ extension Predictor {
                 try answerRows(by: arm, model, content)
             }
         }
+    }
+
+    private func requireOutputRoom() throws(Failure) {
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
     }
 
@@ -223,6 +230,7 @@ extension Predictor {
                 }
                 try ask(model, rows.span)
                 frame.withResult { outcome.finish(row: index, $0) }
+                try requireOutputRoom()
             } catch {
                 throw told(error, index, rows.span)
             }
@@ -266,6 +274,7 @@ extension Predictor {
                     throw told(error, part.rows[row], rows.span)
                 }
                 frames[row - start].withResult { outcome.finish(row: part.rows[row], $0) }
+                try requireOutputRoom()
             }
         }
         for frame in frames { frame.shrink(to: 1 << 16) }
@@ -364,7 +373,7 @@ extension Predictor {
         // The document may have the values of rows that were made for another model.
         let header = tensors.request.hasHeader ? headerLength(content) : 0
         tensors.header = header
-        tensors.answer = nil
+        (tensors.answer, tensors.areAsTheyAre) = (nil, false)
         if header > 0 { try parseHeader(content) }
         try answer(tensorsBy: next, content)
     }
@@ -398,11 +407,11 @@ extension Predictor {
     }
 }
 
-extension PreparedTarget {
+extension ModelTarget {
     /// The one input that a body without a header is; throws where there are none or several.
     fileprivate var onlyInput: TensorDescription {
         get throws(Failure) {
-            let inputs = TensorFacts(self).inputs
+            let inputs = facts.inputs
             guard inputs.count == 1 else {
                 throw Failure(
                     .badInput,

@@ -151,7 +151,8 @@ final class Predictor {
         }
         var forced = try forcedSplit(target, head.forcedBackend, text)
         if let index = call.forced {
-            forced = try forcedSplit(target, document.entries[index].contents, content)
+            let name = JSONText.unescaped(content.extracting(document.entries[index].contents))
+            forced = try forcedSplit(target, 0..<name.count, name.span)
         }
         begin(head, startedAt)
         for index in call.rows.indices {

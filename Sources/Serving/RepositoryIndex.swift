@@ -10,12 +10,20 @@ package import Surfaces
 package struct RepositoryIndex {
     private let snapshot: ServingSnapshot
     private let isReadyOnly: Bool
+    private static let bodyBytesMaximum = 1024
 
     /// The index of a state.
     ///
     /// - Parameter content: the request's body: nothing, or `{"ready": …}`.
     package init(_ snapshot: ServingSnapshot, _ content: Span<UInt8>) throws(Failure) {
         self.snapshot = snapshot
+        guard content.count <= Self.bodyBytesMaximum else {
+            throw Failure(
+                .badRequest,
+                "the body has more than \(Self.bodyBytesMaximum) bytes; wanted none, or "
+                    + "{\"ready\": true}"
+            )
+        }
         var text: [UInt8] = []
         text.append(content)
         guard !text.isEmpty else {

@@ -52,6 +52,8 @@ struct RequestRecord: ~Copyable {
         _ emit: (Span<UInt8>) -> Void
     ) {
         self.time = time
+        // What was too large to be sent is too large to be logged.
+        let withPayloads = withPayloads && predictor.facts.code != .tooLarge
         let splits = predictor.outcome.splits.count
         if splits == 0 {
             return write(predictor, nil, content, withPayloads, emit)
@@ -212,8 +214,8 @@ struct RequestRecord: ~Copyable {
         _ content: Span<UInt8>,
         room: Int
     ) {
-        if let answer = predictor.tensors.answer {
-            return appendTensors(predictor, answer, content, room: room)
+        if predictor.facts.surface == .openInference, predictor.tensors.areAsTheyAre {
+            return appendTensors(predictor, predictor.tensors.answer, content, room: room)
         }
         let arguments = predictor.call.rows[row].arguments
         var output = 0..<0
@@ -241,7 +243,7 @@ struct RequestRecord: ~Copyable {
     /// Appends the tensors of a call that went to a model as they are, and what it has written.
     private mutating func appendTensors(
         _ predictor: Predictor,
-        _ answer: TensorAnswer,
+        _ answer: TensorAnswer?,
         _ content: Span<UInt8>,
         room: Int
     ) {
@@ -250,16 +252,19 @@ struct RequestRecord: ~Copyable {
         var outputs: [UInt8] = []
         // An element takes two bytes or more, its comma counted.
         let elements = request.tensors.reduce(0) { $0 + $1.count }
-        var isShort = elements <= room / 2 && answer.bytes.count <= room
+        var isShort = elements <= room / 2 && (answer?.bytes.count ?? 0) <= room
         if isShort {
             request.appendTensors(predictor.document, content, to: &inputs)
-            let bytes = answer.bytes
-            TensorResult.append(answer.results, bytes.span, to: &outputs)
+            if let answer {
+                let bytes = answer.bytes
+                TensorResult.append(answer.results, bytes.span, to: &outputs)
+            }
             isShort = inputs.count + outputs.count + 64 <= room
         }
         guard isShort else { return text.append(literal: ",\"payloads\":\"dropped\"") }
         text.append(literal: ",\"inputs\":")
         text.append(inputs.span)
+        guard answer != nil else { return }
         text.append(literal: ",\"output\":")
         text.append(outputs.span)
     }

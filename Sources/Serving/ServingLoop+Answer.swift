@@ -66,6 +66,7 @@ extension ServingLoop {
             return answer(exchange, text, exchange.head.path, text, content)
         }
         guard Route.decode(text, exchange.head.path, to: &path) else {
+            predictor.facts.surface = Route.surface(text, exchange.head.path)
             let sentence = "the path has a percent escape that is malformed or that no name holds"
             fail(Failure(.badRequest, sentence), exchange)
             return .done

@@ -98,9 +98,9 @@ extension ModelTarget {
     func readiness(_ name: String) -> Readiness {
         switch target {
         case .endpoint(let endpoint):
-            guard let arm, case .model(let model) = endpoint.splits[arm].backend else {
-                return Readiness.endpoint(endpoint)
-            }
+            guard let arm, !endpoint.isDisabled,
+                case .model(let model) = endpoint.splits[arm].backend
+            else { return Readiness.endpoint(endpoint) }
             return Readiness.version(model)
         case .deployment(let split):
             guard case .model(let model) = split.backend else { return Readiness() }
@@ -109,7 +109,7 @@ extension ModelTarget {
     }
 
     /// Its tensors, or those of the split that is meant.
-    private var facts: TensorFacts {
+    var facts: TensorFacts {
         if case .endpoint(let endpoint) = target, let arm {
             TensorFacts(endpoint.splits[arm])
         } else {

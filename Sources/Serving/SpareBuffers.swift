@@ -4,9 +4,10 @@
 
 /// A few buffers of one loop that nobody uses at the moment.
 final class SpareBuffers {
-    /// How many are kept, and how large one may be: no more than 4 MiB a loop.
+    /// How many are kept, and how large one may be: no more than 4 MiB a loop, beside the limit of
+    /// buffered bytes, which are those of clients that wait.
     private static let countMaximum = 2
-    private static let bytesMaximum = 2 << 20
+    static let bytesMaximum = 2 << 20
 
     private var buffers: [[UInt8]] = []
 

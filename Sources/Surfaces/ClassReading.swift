@@ -6,7 +6,8 @@ import JSON
 
 /// Reads results of classifiers. It keeps its memory from one result to the next.
 package struct ClassReading: Sendable {
-    private var document = JSONDocument()
+    /// Made with the first result of a classifier: most are none.
+    private var document: JSONDocument?
     /// The probability of each class, in the order of the declaration.
     package private(set) var probabilities: [Double] = []
 
@@ -25,7 +26,10 @@ package struct ClassReading: Sendable {
 
     /// Reads a result: checked JSON. False: it is not what was declared.
     package mutating func read(_ result: Span<UInt8>, as output: OutputDescription) -> Bool {
-        guard !output.classes.isEmpty, (try? document.parse(result)) != nil else { return false }
+        guard !output.classes.isEmpty else { return false }
+        var document = self.document.take() ?? JSONDocument()
+        defer { self.document = document }
+        guard (try? document.parse(result)) != nil else { return false }
         var index = 0
         if let member = output.probability {
             guard let place = document.member(member, of: 0, in: result) else { return false }
@@ -34,19 +38,20 @@ package struct ClassReading: Sendable {
         probabilities.removeAll(keepingCapacity: true)
         switch document.entries[index].kind {
         case .number:
-            guard output.classes.count == 2, let second = number(index, result) else {
+            guard output.classes.count == 2, let second = number(document.entries[index], result)
+            else {
                 return false
             }
             probabilities = [1 - second, second]
         case .array:
             for element in document.children(of: index) {
-                guard let number = number(element, result) else { return false }
+                guard let number = number(document.entries[element], result) else { return false }
                 probabilities.append(number)
             }
         case .object:
             for label in output.classes {
                 guard let place = document.member(Array(label.utf8), of: index, in: result),
-                    let number = number(place, result)
+                    let number = number(document.entries[place], result)
                 else { return false }
                 probabilities.append(number)
             }
@@ -56,9 +61,9 @@ package struct ClassReading: Sendable {
     }
 
     /// A probability.
-    private func number(_ index: Int, _ text: Span<UInt8>) -> Double? {
-        guard document.entries[index].kind == .number else { return nil }
-        let number = JSONNumber.double(text.extracting(document.entries[index].range))
+    private func number(_ entry: JSONEntry, _ text: Span<UInt8>) -> Double? {
+        guard entry.kind == .number else { return nil }
+        let number = JSONNumber.double(text.extracting(entry.range))
         return number >= 0 && number <= 1 ? number : nil
     }
 }

@@ -97,7 +97,9 @@ package enum Route: Equatable, Sendable {
 
     /// Which protocol a path looks like.
     package static func surface(_ text: Span<UInt8>, _ path: Range<Int>) -> Surface {
-        let first = parts(text, path.dropFirst()).first ?? 0..<0
+        var start = path.lowerBound
+        while start < path.upperBound, text[start] == UInt8(ascii: "/") { start += 1 }
+        let first = parts(text, start..<path.upperBound).first ?? 0..<0
         if Bytes.equal(text, first, "v2") { return .openInference }
         let isDataiku =
             Bytes.equal(text, first, "public") || Bytes.equal(text, first, "admin")

@@ -54,6 +54,11 @@ package final class TensorRequest {
 
     package init() {}
 
+    /// For texts that may be JSON.
+    var check = JSONDocument()
+    /// Bytes of the name of a tensor or an output.
+    private static let nameBytesMaximum = 1024
+
     /// Whether the body begins with a header.
     package private(set) var hasHeader = true
 
@@ -329,9 +334,10 @@ package final class TensorRequest {
         (answersBinary, hasHeader) = (true, false)
         names = Array(input.name.utf8)
         var shape = input.shape
-        let known = shape.filter { $0 >= 0 }.reduce(1, *)
+        let known = Datatype.elements(of: shape.filter { $0 >= 0 }) ?? 0
         let size = input.datatype.size ?? max(body.count, 1)
-        guard shape.count(where: { $0 < 0 }) <= 1, known > 0, body.count % (size * known) == 0
+        guard shape.count(where: { $0 < 0 }) <= 1, known > 0, known < 1 << 31,
+            body.count % (size * known) == 0
         else {
             throw Failure(
                 .badInput,
@@ -379,8 +385,15 @@ package final class TensorRequest {
         _ text: Span<UInt8>
     ) throws(Failure) -> Range<Int> {
         guard place >= 0, document.entries[place].kind == .string,
-            !document.entries[place].contents.isEmpty
-        else { throw Failure(.badRequest, "\(what) \(number) is no object with a \"name\"") }
+            !document.entries[place].contents.isEmpty,
+            document.entries[place].contents.count <= Self.nameBytesMaximum
+        else {
+            throw Failure(
+                .badRequest,
+                "\(what) \(number) is no object with a \"name\" of 1 to "
+                    + "\(Self.nameBytesMaximum) bytes"
+            )
+        }
         let start = names.count
         let entry = document.entries[place]
         if entry.flag {

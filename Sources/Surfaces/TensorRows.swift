@@ -47,15 +47,26 @@ extension TensorRequest {
         to text: inout [UInt8]
     ) throws(Failure) {
         let names = names
-        // Whether each takes any JSON value.
-        let takesJSON = tensors.map {
-            !binding.isDeclared || binding.type(of: names.span.extracting($0.name)) == .json
+        // What the model does not take is passed over. Whether each takes any JSON value:
+        var taken: [(tensor: Tensor, takesJSON: Bool)] = []
+        for tensor in tensors {
+            let type = binding.type(of: names.span.extracting(tensor.name))
+            if binding.isDeclared, type == nil { continue }
+            guard tensor.count > 0 else {
+                throw Failure(
+                    .badInput,
+                    "the input \"\(shown(tensor.name))\" has no elements: its shape is "
+                        + "\(shape(of: tensor))"
+                )
+            }
+            taken.append((tensor, type == nil || type == .json))
         }
         text.append(UInt8(ascii: "["))
         for row in 0..<rows {
             if row > 0 { text.append(UInt8(ascii: ",")) }
             text.append(binding.isDeclared ? "{" : "[")
-            for (index, tensor) in tensors.enumerated() {
+            try requireRoom(text)
+            for (index, (tensor, takesJSON)) in taken.enumerated() {
                 if index > 0 { text.append(UInt8(ascii: ",")) }
                 if binding.isDeclared {
                     text.append(jsonString: names.span.extracting(tensor.name))
@@ -66,12 +77,12 @@ extension TensorRequest {
                 // One element is a value by itself, but where a list may be meant.
                 let isOne =
                     size == 1
-                    && (!takesJSON[index] || tensor.shape.count < 2 || tensor.datatype == .bytes)
+                    && (!takesJSON || tensor.shape.count < 2 || tensor.datatype == .bytes)
                 try append(
                     tensor,
                     shape: isOne ? tensor.shape.suffix(0) : tensor.shape.dropFirst(),
                     &element,
-                    asJSON: takesJSON[index],
+                    asJSON: takesJSON,
                     document,
                     body,
                     &text
@@ -80,6 +91,17 @@ extension TensorRequest {
             text.append(binding.isDeclared ? "}" : "]")
         }
         text.append(UInt8(ascii: "]"))
+    }
+
+    /// Bytes of all rows of a call.
+    private static let rowBytesMaximum = 64 << 20
+
+    private func requireRoom(_ text: [UInt8]) throws(Failure) {
+        guard text.count > Self.rowBytesMaximum else { return }
+        throw Failure(
+            .tooLarge,
+            "the tensors make rows of more than \(Self.rowBytesMaximum) bytes; send fewer at once"
+        )
     }
 
     /// Appends a value, or lists of them, beginning with an element.
@@ -98,6 +120,7 @@ extension TensorRequest {
             return
         }
         text.append(UInt8(ascii: "["))
+        try requireRoom(text)
         for index in 0..<size {
             if index > 0 { text.append(UInt8(ascii: ",")) }
             try append(
@@ -162,10 +185,8 @@ extension TensorRequest {
         // A word that is none of JSON's is a string, which most are that are meant as such.
         let first = json.first ?? 0
         let isWord = first | 0x20 >= 0x61 && first | 0x20 <= 0x7a
-        if !isWord || [0x6e, 0x74, 0x66].contains(first) {
-            var check = JSONDocument()
-            if (try? check.parse(json.span)) != nil { return text += json }
-        }
+        let mayBeJSON = !isWord || first == 0x6e || first == 0x74 || first == 0x66
+        if !json.isEmpty, mayBeJSON, (try? check.parse(json.span)) != nil { return text += json }
         try appendString(json.span, element, tensor, &text)
     }
 
@@ -220,11 +241,28 @@ extension TensorRequest {
         guard appendSubject(0, of: tensor, document, body, to: &subject) else { return false }
         var other: [UInt8] = []
         for element in 1..<max(tensor.count, 1) {
+            if isSame(element, asFirstOf: tensor, document, body) { continue }
             other.removeAll(keepingCapacity: true)
             guard appendSubject(element, of: tensor, document, body, to: &other), other == subject
             else { return false }
         }
         return true
+    }
+
+    /// Whether an element has the very bytes of the first one.
+    private func isSame(
+        _ element: Int,
+        asFirstOf tensor: Tensor,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>
+    ) -> Bool {
+        if let bytes = tensor.bytes, let size = tensor.datatype.size {
+            let first = bytes.lowerBound..<bytes.lowerBound + size
+            let start = bytes.lowerBound + element * size
+            return Bytes.equal(body, first, start..<start + size)
+        }
+        let first = elementPlace(0, of: tensor, document).range
+        return Bytes.equal(body, first, elementPlace(element, of: tensor, document).range)
     }
 
     private func appendSubject(
@@ -251,9 +289,8 @@ extension TensorRequest {
             subject.append(body.extracting(place.range))
             return !place.range.isEmpty
         }
-        var value = JSONDocument()
-        guard (try? value.parse(text.span)) != nil else { return false }
-        return Subject.append(value.entries[0], in: text.span, to: &subject)
+        guard (try? check.parse(text.span)) != nil else { return false }
+        return Subject.append(check.entries[0], in: text.span, to: &subject)
     }
 
     // MARK: Text

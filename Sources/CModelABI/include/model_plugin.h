@@ -215,7 +215,7 @@ typedef struct model_tensor {
     uint32_t datatype;     // a model_datatype
     uint32_t rank;         // how many sizes `shape` has
     const int64_t *shape;
-    const void *data;      // aligned to 16 bytes
+    const void *data;      // aligned to 16 bytes; may be NULL where there are none
     size_t bytes;
 } model_tensor;
 
