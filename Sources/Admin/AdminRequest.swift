@@ -12,20 +12,25 @@ struct AdminRequest: Sendable {
     let body: [UInt8]
     let author: String
 
-    /// The members of the body's object; nothing for an empty body.
-    func members() throws(AdminAnswer.Refusal) -> [JSONValue.Member] {
-        if body.isEmpty { return [] }
-        let value: JSONValue
+    /// The body's value.
+    ///
+    /// - Parameter advice: what a refusal of a body that is not JSON adds.
+    func value(advice: String = "") throws(AdminAnswer.Refusal) -> JSONValue {
         do throws(JSONError) {
-            value = try JSONValue(parsing: body)
+            return try JSONValue(parsing: body)
         } catch {
             throw AdminAnswer.Refusal(
-                "the body is not JSON: \(error)",
+                "the body is not JSON: \(error)\(advice)",
                 status: .badRequest,
                 code: "bad_json"
             )
         }
-        guard let members = value.object else {
+    }
+
+    /// The members of the body's object; nothing for an empty body.
+    func members() throws(AdminAnswer.Refusal) -> [JSONValue.Member] {
+        if body.isEmpty { return [] }
+        guard let members = try value().object else {
             throw AdminAnswer.Refusal("the body is no JSON object")
         }
         return members

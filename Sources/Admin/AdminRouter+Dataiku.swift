@@ -40,7 +40,7 @@ extension AdminRouter {
         case ("services", 5) where parts[2] == "generations" && parts[4] == "preload":
             return isPosting ? preload(parts[3], parts[1], request) : .notAllowed("POST")
         case ("services", 5) where parts[2] == "generations" && parts[4] == "importFromArchive":
-            return notBuilt("run 'switchyard deploy NAME PLUGIN.so' beside the host, then reload")
+            return notBuilt(Self.deployInstead)
         case ("services", 4) where parts[2] == "actions" && parts[3] != "switchTo":
             return isPosting ? act(parts[3], parts[1], request, later) : .notAllowed("POST")
         case ("services", 5) where parts[2] == "actions" && parts[3] == "switchTo":
@@ -56,6 +56,9 @@ extension AdminRouter {
             )
         }
     }
+
+    private static let deployInstead =
+        "run 'switchyard deploy NAME PLUGIN.so' beside the host, then reload"
 
     private func notBuilt(_ advice: String) -> AdminAnswer {
         AdminAnswer(.notImplemented, "unsupported", "this host does not do that: \(advice)")
@@ -122,24 +125,18 @@ extension AdminRouter {
         do throws(AdminAnswer.Refusal) {
             let service = try service(id)
             let list = service.generations.map { generation in
-                JSONValue.object(
-                    [
-                        .init("tag", .string(generation)), .init("generation", .string(generation)),
-                        .init("mounted", .boolean(true)),
-                    ]
-                        + created(generation, service).map {
-                            [JSONValue.Member("createdOn", .string($0))]
-                        }.flatMap { $0 } + [
-                            .init(
-                                "endpoints",
-                                .array(
-                                    service.endpoints.compactMap { pair in
-                                        endpoint(pair.endpoint, pair.prepared, generation)
-                                    }
-                                )
-                            )
-                        ]
-                )
+                var members: [JSONValue.Member] = [
+                    .init("tag", .string(generation)), .init("generation", .string(generation)),
+                    .init("mounted", .boolean(true)),
+                ]
+                if let created = created(generation, service) {
+                    members.append(.init("createdOn", .string(created)))
+                }
+                let endpoints = service.endpoints.compactMap {
+                    endpoint($0.endpoint, $0.prepared, generation)
+                }
+                members.append(.init("endpoints", .array(endpoints)))
+                return JSONValue.object(members)
             }
             return AdminAnswer(.ok, .object([.init("generations", .array(list))]))
         } catch {
@@ -147,8 +144,8 @@ extension AdminRouter {
         }
     }
 
-    /// When the newest build of a generation was deployed.
-    private func created(_ generation: String, _ service: Service) -> [String] {
+    /// When the newest build of a generation was deployed; nil: it has none.
+    private func created(_ generation: String, _ service: Service) -> String? {
         let times = service.endpoints.compactMap { pair -> String? in
             guard
                 let split = pair.prepared.splits.first(where: {
@@ -159,7 +156,7 @@ extension AdminRouter {
             let version = model.version
             return try? control.store.manifest(version.deployment, version.number).created
         }
-        return times.max().map { [$0] } ?? []
+        return times.max()
     }
 
     private func endpoint(
@@ -206,7 +203,7 @@ extension AdminRouter {
                 return try commit(.mapping(service: id, mapping), request, Self.told(later))
             case "switchToNewest":
                 let dated = service.generations.compactMap { generation in
-                    created(generation, service).first.map { ($0, generation) }
+                    created(generation, service).map { ($0, generation) }
                 }
                 guard let newest = dated.max(by: { $0 < $1 }) else {
                     throw Self.misfit("no generation of '\(id)' has a build: none is the newest")
@@ -216,9 +213,7 @@ extension AdminRouter {
                 let names = service.endpoints.map(\.endpoint.name)
                 return try commit(.enable(names, verb == "enable"), request, Self.told(later))
             case "importFromArchive":
-                return notBuilt(
-                    "run 'switchyard deploy NAME PLUGIN.so' beside the host, then reload"
-                )
+                return notBuilt(Self.deployInstead)
             default:
                 throw AdminAnswer.Refusal.missing(
                     "route_not_found",
@@ -306,15 +301,7 @@ extension AdminRouter {
         let wanted =
             "wanted {\"entries\": [{\"generation\": \"v1\", \"proba\": 0.7}, …]}, or that list "
             + "alone"
-        let value: JSONValue
-        do throws(JSONError) {
-            value = try JSONValue(parsing: request.body)
-        } catch {
-            throw AdminAnswer.Refusal(
-                "the body is not JSON: \(error); \(wanted)",
-                code: "bad_json"
-            )
-        }
+        let value = try request.value(advice: "; \(wanted)")
         guard let entries = value["entries"]?.array ?? value.array else {
             throw AdminAnswer.Refusal(wanted)
         }

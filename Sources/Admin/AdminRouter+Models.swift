@@ -67,9 +67,7 @@ extension AdminRouter {
                 return try commit(.enable([name], isOn), request, later)
             }
             let deployment = ServingSnapshot.deployment(openName: name)
-            let isKnown = live.versions.contains {
-                "\($0.reference.branch)/\($0.reference.name)" == deployment
-            }
+            let isKnown = live.versions.contains { $0.reference.deployment == deployment }
             guard isKnown || live.disabled.contains(deployment) else {
                 throw AdminAnswer.Refusal(
                     "there is no endpoint and no loaded deployment '\(name.prefix(100))'",

@@ -13,7 +13,7 @@ extension DeploymentStore {
         _ reference: DeploymentReference
     ) throws(DeploymentError) -> (deployment: DeploymentName, numbers: [Int]) {
         guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
-            throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
+            throw DeploymentError("'\(reference.deployment)' is no deployment")
         }
         let numbers = try storedVersions(deployment)
         guard !numbers.isEmpty else { throw missing(deployment) }

@@ -98,6 +98,9 @@ package enum Datatype: UInt32, Sendable, CaseIterable {
         "\(type.name)".utf8.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// One more than a tensor may have elements.
+    package static let elementsLimit = 1 << 31
+
     /// How many elements a shape has; nil: more than can be counted.
     package static func elements(of shape: [Int]) -> Int? {
         var count = 1
@@ -202,7 +205,8 @@ package struct TensorsDescription: Equatable, Sendable {
             shape.append(size)
         }
         let elements = Datatype.elements(of: shape.filter { $0 > 0 })
-        guard value["shape"]?.array != nil, shape.count <= 16, let elements, elements < 1 << 31
+        guard value["shape"]?.array != nil, shape.count <= 16, let elements,
+            elements < Datatype.elementsLimit
         else {
             throw DescriptionError(
                 "model.tensors/1 gives \"\(name)\" no \"shape\" that is a list of at most 16 sizes"

@@ -46,6 +46,9 @@ package struct DeploymentReference: Equatable, Hashable, Sendable {
         self.name = name
         self.version = version
     }
+
+    /// The deployment that it is a version of: `main/pricing_model_v1`.
+    package var deployment: String { "\(branch)/\(name)" }
 }
 
 /// What answers for a split.
@@ -119,5 +122,13 @@ package struct Endpoint: Equatable, Sendable {
         }
         self.experiment = experiment
         self.service = service
+    }
+
+    /// The deployments that its splits ask, as `branch/name`.
+    package var deployments: [String] {
+        splits.compactMap {
+            guard case .deployment(let reference) = $0.backend else { return nil }
+            return reference.deployment
+        }
     }
 }

@@ -225,12 +225,18 @@ package final class CallFrame {
     }
 
     private func take(message text: UnsafePointer<CChar>?, _ length: Int) {
-        guard let text = unsafe text, length > 0 else { return }
+        guard let text = unsafe Self.text(ofMessage: text, length) else { return }
+        message = text
+    }
+
+    /// A model's sentence, as far as it is kept; nil: there is none.
+    static func text(ofMessage text: UnsafePointer<CChar>?, _ length: Int) -> String? {
+        guard let text = unsafe text, length > 0 else { return nil }
         let bytes = unsafe UnsafeRawBufferPointer(
             start: text,
-            count: min(length, Self.messageBytesMaximum)
+            count: min(length, messageBytesMaximum)
         )
-        message = unsafe String(decoding: bytes, as: UTF8.self)
+        return unsafe String(decoding: bytes, as: UTF8.self)
     }
 
     private func setMessage(_ text: String) {

@@ -299,11 +299,7 @@ package final class TensorFrame {
     }
 
     private func take(message text: UnsafePointer<CChar>?, _ length: Int) {
-        guard let text = unsafe text, length > 0 else { return }
-        let bytes = unsafe UnsafeRawBufferPointer(
-            start: text,
-            count: min(length, CallFrame.messageBytesMaximum)
-        )
-        message = unsafe String(decoding: bytes, as: UTF8.self)
+        guard let text = unsafe CallFrame.text(ofMessage: text, length) else { return }
+        message = text
     }
 }

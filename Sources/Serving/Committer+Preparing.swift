@@ -85,7 +85,7 @@ extension Committer {
         var resolved = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
             reference throws(DeploymentError) in
             guard let pin = byReference[reference] else {
-                let name = "\(reference.branch)/\(reference.name) \(reference.version)"
+                let name = "\(reference.deployment) \(reference.version)"
                 throw DeploymentError("the revision does not say which version \(name) was")
             }
             return try loadPinned(pin)
@@ -94,7 +94,7 @@ extension Committer {
         // What nobody names in an endpoint is not worth refusing a state that has worked.
         for pin in pins
         where !named.contains(pin.reference)
-            && !proposal.disabled.contains("\(pin.reference.branch)/\(pin.reference.name)")
+            && !proposal.disabled.contains(pin.reference.deployment)
         {
             do {
                 resolved.append((pin.reference, try loadPinned(pin)))
@@ -139,7 +139,7 @@ extension Committer {
     }
 
     private func warn(_ reference: DeploymentReference, _ problem: String) {
-        let name = "\(reference.branch)/\(reference.name)"
+        let name = reference.deployment
         log.write(
             .warning,
             "version.not_loaded",
@@ -154,7 +154,7 @@ extension Committer {
     ) throws(DeploymentError) -> ServedModel {
         let reference = pin.reference
         guard let deployment = DeploymentName(branch: reference.branch, name: reference.name) else {
-            throw DeploymentError("'\(reference.branch)/\(reference.name)' is no deployment")
+            throw DeploymentError("'\(reference.deployment)' is no deployment")
         }
         if let loading { return try loading(pin, deployment) }
         return try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)

@@ -28,11 +28,8 @@ extension Committer {
             proposal.disabled.removeAll { $0 == deployment }
             proposal.loads = deployment
         case .unload(let deployment):
-            let users = current.configuration.endpoints.filter { endpoint in
-                endpoint.splits.contains {
-                    guard case .deployment(let reference) = $0.backend else { return false }
-                    return "\(reference.branch)/\(reference.name)" == deployment
-                }
+            let users = current.configuration.endpoints.filter {
+                $0.deployments.contains(deployment)
             }
             guard users.isEmpty else {
                 let names = users.map(\.name).joined(separator: ", ")

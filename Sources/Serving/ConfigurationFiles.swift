@@ -117,7 +117,7 @@ package struct ConfigurationFiles: Sendable {
         let callable = store.callable()
         errors += callable.errors
         for reference in callable.references
-        where !unloaded.contains("\(reference.branch)/\(reference.name)")
+        where !unloaded.contains(reference.deployment)
             && seen.insert(reference).inserted
         {
             do {
@@ -126,7 +126,7 @@ package struct ConfigurationFiles: Sendable {
                 if reference.version == .latest {
                     warn(reference, "\(error)")
                 } else {
-                    let name = "\(reference.branch)/\(reference.name)"
+                    let name = reference.deployment
                     errors.append("alias '\(reference.version)' of \(name): \(error)")
                 }
             }
@@ -163,12 +163,7 @@ struct Proposal {
     ) {
         let names = Set(files.contents.endpoints.map(\.name))
         // An endpoint that is gone is forgotten; a deployment that an endpoint names is loaded.
-        let used = Set(
-            files.contents.endpoints.flatMap(\.splits).compactMap { split -> String? in
-                guard case .deployment(let reference) = split.backend else { return nil }
-                return "\(reference.branch)/\(reference.name)"
-            }
-        )
+        let used = Set(files.contents.endpoints.flatMap(\.deployments))
         self.disabled = disabled.filter {
             $0.contains("/") ? !used.contains($0) : names.contains($0)
         }

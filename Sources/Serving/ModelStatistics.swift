@@ -25,15 +25,8 @@ enum ModelStatistics {
             for deployment in snapshot.deployments
             where known.insert(ObjectIdentifier(deployment.metrics)).inserted {
                 let version = deployment.version
-                let folder = Names.folder(ofBranch: version.deployment.branch)
-                let name = version.deployment.name
-                list.append(
-                    entry(
-                        version.deployment.branch == "main" ? name : "\(folder)~\(name)",
-                        "\(version.number)",
-                        deployment.metrics
-                    )
-                )
+                let name = version.deployment.openName
+                list.append(entry(name, "\(version.number)", deployment.metrics))
             }
         }
         return .object([.init("model_stats", .array(list))])

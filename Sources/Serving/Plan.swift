@@ -54,7 +54,7 @@ extension ConfigurationFiles {
             unloaded: base?.configuration.disabled ?? [],
             &errors,
             { reference, problem in
-                warnings.append("latest of \(reference.branch)/\(reference.name): \(problem)")
+                warnings.append("latest of \(reference.deployment): \(problem)")
             },
             find
         )

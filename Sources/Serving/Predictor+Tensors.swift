@@ -173,10 +173,6 @@ extension Predictor {
         }
     }
 
-    private func requireOutputRoom() throws(Failure) {
-        guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
-    }
-
     private func requireOutputs(_ list: () -> [String]) throws(Failure) {
         let request = tensors.request
         if request.outputs.isEmpty { return }
@@ -308,8 +304,7 @@ extension Predictor {
             if isPacked {
                 let start = inputs.packed.count
                 if isRaw {
-                    TensorElement.append(UInt64(data.count), 4, to: &inputs.packed)
-                    inputs.packed.append(content.extracting(data))
+                    TensorElement.append(content.extracting(data), to: &inputs.packed)
                 } else {
                     tensors.request.pack(tensor, document, content, to: &inputs.packed)
                 }

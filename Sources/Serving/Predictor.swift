@@ -242,6 +242,12 @@ final class Predictor {
             try ask(model, content)
             frame.withResult { outcome.finish(row: row, $0) }
         }
+        try requireOutputRoom()
+    }
+
+    /// Throws when the results so far are more than a host holds.
+    @inline(__always)
+    func requireOutputRoom() throws(Failure) {
         guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
     }
 
@@ -381,7 +387,7 @@ final class Predictor {
                 outcome.finish(row: row, result.outputs.span.extracting(result.rows[index]))
             }
         }
-        guard outcome.outputs.count <= Self.outputBytesMaximum else { throw Self.outputTooLarge }
+        try requireOutputRoom()
     }
 
     /// Goes back to the first row of a part, of which a failure is.

@@ -58,11 +58,9 @@ package struct RepositoryIndex {
         var known: Set<String> = []
         for deployment in snapshot.deployments {
             let version = deployment.version
-            let folder = Names.folder(ofBranch: version.deployment.branch)
-            let name = version.deployment.name
-            let shown = version.deployment.branch == "main" ? name : "\(folder)~\(name)"
-            guard known.insert("\(shown)/\(version.number)").inserted else { continue }
-            add(shown, version.number, deployment.model.ailment ?? "", &list)
+            let name = version.deployment.openName
+            guard known.insert("\(name)/\(version.number)").inserted else { continue }
+            add(name, version.number, deployment.model.ailment ?? "", &list)
         }
         for name in snapshot.unloaded {
             add(ServingSnapshot.openName(name), nil, "unloaded by an admin", &list)

@@ -36,7 +36,7 @@ package struct Revision: Equatable, Sendable {
         }
 
         /// The one build that it is, whatever it was asked for by.
-        var build: String { "\(reference.branch)/\(reference.name)/\(number)/\(pluginHash)" }
+        var build: String { "\(reference.deployment)/\(number)/\(pluginHash)" }
 
         /// One of those for each build.
         static func distinct(_ versions: [ResolvedVersion]) -> [ResolvedVersion] {

@@ -164,16 +164,10 @@ extension ServingLoop {
         _ content: Span<UInt8>,
         _ find: (ServingLoop) throws(Failure) -> PreparedTarget
     ) -> Answering {
-        guard exchange.head.method == .post else {
-            refuseMethod("POST", exchange)
-            return .done
-        }
-        var failure: Failure?
-        do throws(Failure) {
-            let target = try find(self)
-            if case .endpoint(let endpoint) = target { try take(endpoint) }
-            try requirePlain(exchange.head)
-            try predictor.predict(
+        answerPost(exchange, content) { loop throws(Failure) in
+            let target = try find(loop)
+            try loop.take(target, exchange.head)
+            try loop.predictor.predict(
                 target,
                 form,
                 exchange.head,
@@ -181,13 +175,7 @@ extension ServingLoop {
                 content,
                 startedAt: exchange.startedAt
             )
-            if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
-        } catch {
-            if let parked = parked() { return parked }
-            failure = error
         }
-        conclude(exchange, failure, content)
-        return .done
     }
 
     /// Predicts for a request with tensors.
@@ -199,24 +187,35 @@ extension ServingLoop {
         _ text: Span<UInt8>,
         _ content: Span<UInt8>
     ) -> Answering {
-        guard exchange.head.method == .post else {
-            refuseMethod("POST", exchange)
-            return .done
-        }
-        var failure: Failure?
-        do throws(Failure) {
-            let model = try findModel(pathText, name, version)
-            if case .endpoint(let endpoint) = model.target { try take(endpoint) }
-            try requirePlain(exchange.head)
-            predictor.tensors.model.removeAll(keepingCapacity: true)
-            predictor.tensors.model.append(pathText.extracting(name))
-            try predictor.predict(
+        answerPost(exchange, content) { loop throws(Failure) in
+            let model = try loop.findModel(pathText, name, version)
+            try loop.take(model.target, exchange.head)
+            loop.predictor.tensors.model.removeAll(keepingCapacity: true)
+            loop.predictor.tensors.model.append(pathText.extracting(name))
+            try loop.predictor.predict(
                 tensorsOf: model,
                 exchange.head,
                 in: text,
                 content,
                 startedAt: exchange.startedAt
             )
+        }
+    }
+
+    /// Answers a request that `predict` answers as far as it can be on this thread.
+    @inline(__always)
+    private func answerPost(
+        _ exchange: Exchange,
+        _ content: Span<UInt8>,
+        _ predict: (ServingLoop) throws(Failure) -> Void
+    ) -> Answering {
+        guard exchange.head.method == .post else {
+            refuseMethod("POST", exchange)
+            return .done
+        }
+        var failure: Failure?
+        do throws(Failure) {
+            try predict(self)
             if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
         } catch {
             if let parked = parked() { return parked }
@@ -232,8 +231,10 @@ extension ServingLoop {
         return .parked(until: predictor.deadline)
     }
 
-    /// Throws for a body that would have to be decompressed.
-    private func requirePlain(_ head: RequestHead) throws(Failure) {
+    /// Notes the endpoint that is to answer; throws for one that is switched off, and for a body
+    /// that would have to be decompressed.
+    private func take(_ target: PreparedTarget, _ head: RequestHead) throws(Failure) {
+        if case .endpoint(let endpoint) = target { try take(endpoint) }
         guard head.hasContentCoding else { return }
         throw Failure(
             .unsupportedEncoding,
@@ -345,6 +346,7 @@ extension ServingLoop {
                 service: predictor.facts.endpoint?.service ?? "",
                 endpoint: predictor.facts.endpoint?.name ?? "",
                 timing: predictor.timing,
+                reading: &classReading,
                 requestID: predictor.requestID,
                 body: &body
             )

@@ -41,6 +41,8 @@ package final class ServingLoop {
     var answer = ByteBuffer(capacity: 4096)
     var fields = ByteBuffer(capacity: 4096)
     var openInference = OpenInferenceSurface()
+    /// Reads results of classifiers for answers of the API node.
+    var classReading = ClassReading()
     /// The description of what is live; empty: nobody has asked for it.
     var description: [UInt8] = []
     private var recorder = RequestRecord()

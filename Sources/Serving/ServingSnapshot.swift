@@ -200,8 +200,15 @@ package final class ServingSnapshot: Sendable {
     /// The name in Open Inference of a deployment that is `branch/name`.
     static func openName(_ deployment: String) -> String {
         guard let slash = deployment.lastIndex(of: "/") else { return deployment }
-        let (branch, name) = (deployment[..<slash], deployment[slash...].dropFirst())
-        return branch == "main" ? String(name) : "\(Names.folder(ofBranch: String(branch)))~\(name)"
+        return openName(
+            branch: String(deployment[..<slash]),
+            name: String(deployment[slash...].dropFirst())
+        )
+    }
+
+    /// The same, of its two parts.
+    static func openName(branch: String, name: String) -> String {
+        branch == "main" ? name : "\(Names.folder(ofBranch: branch))~\(name)"
     }
 
     /// The deployment, as `branch/name`, that a name in Open Inference stands for.
@@ -298,6 +305,11 @@ package final class ServingSnapshot: Sendable {
                 + "; 'switchyard alias set \(argument) ALIAS VERSION --reload' loads one"
         )
     }
+}
+
+extension DeploymentName {
+    /// Its name in Open Inference.
+    var openName: String { ServingSnapshot.openName(branch: branch, name: name) }
 }
 
 /// What Open Inference calls a model.

@@ -168,7 +168,7 @@ package enum StateDifference {
         _ reason: String
     ) -> StateChange {
         let reference = pin.reference
-        let name = "\(reference.branch)/\(reference.name) \(reference.version)"
+        let name = "\(reference.deployment) \(reference.version)"
         return StateChange(
             "versionMissing",
             "\(name) was version \(pin.number), which cannot be had any more (\(reason)); "
@@ -345,7 +345,7 @@ package enum StateDifference {
         case .value(let value):
             value.utf8.count > 60 ? "value \(value.prefix(60))…" : "value \(value)"
         case .deployment(let reference):
-            "\(reference.branch)/\(reference.name) \(reference.version)"
+            "\(reference.deployment) \(reference.version)"
         }
     }
 
@@ -408,7 +408,7 @@ package enum StateDifference {
         _ old: Revision.ResolvedVersion?,
         _ new: Revision.ResolvedVersion?
     ) -> StateChange {
-        let name = "\(reference.branch)/\(reference.name) \(reference.version)"
+        let name = "\(reference.deployment) \(reference.version)"
         let was = old.map { "was \($0.number)" }
         var members: [JSONValue.Member] = [
             .init("branch", .string(reference.branch)), .init("name", .string(reference.name)),
@@ -430,7 +430,7 @@ package enum StateDifference {
         let reference = version.reference
         return StateChange(
             kind,
-            "\(verb) \(reference.branch)/\(reference.name) version \(version.number)",
+            "\(verb) \(reference.deployment) version \(version.number)",
             [
                 .init("branch", .string(reference.branch)), .init("name", .string(reference.name)),
                 .init("version", .number("\(version.number)")),

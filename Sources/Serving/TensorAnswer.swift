@@ -55,10 +55,10 @@ struct TensorAnswer: Sendable {
         }
         var position = output.bytes.lowerBound
         var elements = 0
-        while position + 4 <= output.bytes.upperBound {
-            var length = 0
-            for offset in 0..<4 { length |= Int(bytes[position + offset]) << (8 * offset) }
-            position += 4
+        let bytes = bytes
+        while position + TensorElement.lengthBytes <= output.bytes.upperBound {
+            let length = TensorElement.length(bytes.span, position)
+            position += TensorElement.lengthBytes
             guard length <= output.bytes.upperBound - position else { return false }
             position += length
             elements += 1

@@ -155,16 +155,17 @@ package enum DataikuSurface {
     ///   - service: the endpoint's group.
     ///   - endpoint: the endpoint's name.
     ///   - timing: how long the steps took.
+    ///   - reading: reads results of classifiers; it keeps its memory for the next answer.
     package static func appendAnswer(
         _ outcome: borrowing PredictionOutcome,
         to call: borrowing PredictionCall,
         service: String,
         endpoint: String,
         timing: Timing,
+        reading: inout ClassReading,
         requestID: borrowing ByteBuffer,
         body: inout ByteBuffer
     ) {
-        var reading = ClassReading()
         if call.isBatch {
             body.append(literal: "{\"results\":[")
             for index in outcome.rows.indices {

@@ -253,9 +253,7 @@ package struct OpenInferenceSurface: ~Copyable {
         case .numbers: TensorElement.pack(.fp64, result, to: &binary)
         case .booleans: TensorElement.pack(.bool, result, to: &binary)
         case .strings: TensorElement.pack(.bytes, result, to: &binary)
-        case .json:
-            TensorElement.append(UInt64(result.count), 4, to: &binary)
-            binary.append(result)
+        case .json: TensorElement.append(result, to: &binary)
         case .vectors:
             guard (try? document.parse(result)) != nil else { return }
             for entry in document.entries.dropFirst() {
@@ -296,8 +294,7 @@ package struct OpenInferenceSurface: ~Copyable {
                     body.append(jsonString: bytes.span)
                     continue
                 }
-                TensorElement.append(UInt64(bytes.count), 4, to: &binary)
-                binary += bytes
+                TensorElement.append(bytes.span, to: &binary)
             }
             if isBinary { end(binaryFrom: start, &body) } else { body.append(literal: "]}") }
         }
@@ -358,9 +355,8 @@ extension TensorResult {
         while position < result.bytes.upperBound {
             if position > result.bytes.lowerBound { text.append(UInt8(ascii: ",")) }
             guard let size = result.datatype.size else {
-                var count = 0
-                for offset in 0..<4 { count |= Int(bytes[position + offset]) << (8 * offset) }
-                position += 4
+                let count = TensorElement.length(bytes, position)
+                position += TensorElement.lengthBytes
                 text.append(jsonString: bytes.extracting(position..<position + count))
                 position += count
                 continue

@@ -223,7 +223,7 @@ package final class SplitText: Sendable {
     ) -> [UInt8] {
         var text: [UInt8] = []
         text.append(",\"deployment\":")
-        text.append(jsonString: "\(reference.branch)/\(reference.name)/\(version)")
+        text.append(jsonString: "\(reference.deployment)/\(version)")
         if let alias = reference.version.alias {
             text.append(",\"alias\":")
             text.append(jsonString: alias)
@@ -234,7 +234,7 @@ package final class SplitText: Sendable {
 
     private static func field(_ reference: DeploymentReference, _ version: Int) -> [UInt8] {
         Array(
-            "X-Switchyard-Deployment: \(reference.branch)/\(reference.name)/\(version)\r\n".utf8
+            "X-Switchyard-Deployment: \(reference.deployment)/\(version)\r\n".utf8
         )
     }
 

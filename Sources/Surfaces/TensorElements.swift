@@ -14,6 +14,21 @@ package enum TensorElement {
         return bits
     }
 
+    /// The bytes of the element of BYTES whose length stands at `position`, behind those four.
+    @inline(__always)
+    package static func length(_ bytes: Span<UInt8>, _ position: Int) -> Int {
+        Int(bits(bytes, position, lengthBytes))
+    }
+
+    /// Appends an element of BYTES: its length, and what it is.
+    package static func append(_ contents: Span<UInt8>, to bytes: inout [UInt8]) {
+        append(UInt64(contents.count), lengthBytes, to: &bytes)
+        bytes.append(contents)
+    }
+
+    /// Bytes of the length before an element of BYTES.
+    package static let lengthBytes = 4
+
     /// The double that a half-precision number is.
     static func half(_ bits: UInt64) -> Double {
         let exponent = Int(bits >> 10 & 31)
@@ -93,8 +108,7 @@ package enum TensorElement {
         case .bytes:
             let contents = text.extracting(1..<text.count - 1)
             let plain = JSONText.unescaped(contents)
-            append(UInt64(plain.count), 4, to: &bytes)
-            return bytes.append(contentsOf: plain)
+            return append(plain.span, to: &bytes)
         default:
             bits = UInt64(truncatingIfNeeded: integer(text) ?? 0)
         }

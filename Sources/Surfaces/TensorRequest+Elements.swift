@@ -84,10 +84,9 @@ extension TensorRequest {
         }
         let start = elements.count
         var position = range.lowerBound
-        while position + 4 <= range.upperBound {
-            var count = 0
-            for offset in 0..<4 { count |= Int(body[position + offset]) << (8 * offset) }
-            position += 4
+        while position + TensorElement.lengthBytes <= range.upperBound {
+            let count = TensorElement.length(body, position)
+            position += TensorElement.lengthBytes
             guard count <= range.upperBound - position else { break }
             elements.append(position)
             elements.append(position + count)

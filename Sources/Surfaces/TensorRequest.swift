@@ -336,7 +336,7 @@ package final class TensorRequest {
         var shape = input.shape
         let known = Datatype.elements(of: shape.filter { $0 >= 0 }) ?? 0
         let size = input.datatype.size ?? max(body.count, 1)
-        guard shape.count(where: { $0 < 0 }) <= 1, known > 0, known < 1 << 31,
+        guard shape.count(where: { $0 < 0 }) <= 1, known > 0, known < Datatype.elementsLimit,
             body.count % (size * known) == 0
         else {
             throw Failure(
@@ -448,7 +448,7 @@ package final class TensorRequest {
                 )
             }
             let (product, overflow) = count.multipliedReportingOverflow(by: size)
-            guard !overflow, product < 1 << 31 else {
+            guard !overflow, product < Datatype.elementsLimit else {
                 throw Failure(
                     .badInput,
                     "the input \"\(shown(name))\" has a \"shape\" beyond all bounds"

@@ -86,13 +86,16 @@ def report(runs, options):
 
     rows = []
     for case in CASES:
-        rate, cpu, p50, p99, answer_bytes, _, _, resident, anonymous, mapped = middle[case]
+        load = hosts.Load(*middle[case][:len(hosts.Load._fields)])
+        memory = hosts.Memory(*middle[case][len(hosts.Load._fields):])
         rows.append([
-            case, f"{rate:,.0f}", f"{ratio(case, LIMIT, 'rate'):.2f}",
-            f"{ratio(case, NGINX, 'rate'):.2f}", f"{cpu:.2f}", f"{ratio(case, LIMIT, 'cpu'):.2f}",
-            f"{ratio(case, NGINX, 'cpu'):.2f}", f"{p50:,.0f}", f"{p99:,.0f}",
-            f"{ratio(case, NGINX, 'p99'):.2f}", f"{answer_bytes:.0f}",
-            f"{resident / 1024:.1f} = {anonymous / 1024:.1f} + {mapped / 1024:.1f}"])
+            case, f"{load.rate:,.0f}", f"{ratio(case, LIMIT, 'rate'):.2f}",
+            f"{ratio(case, NGINX, 'rate'):.2f}", f"{load.cpu:.2f}",
+            f"{ratio(case, LIMIT, 'cpu'):.2f}", f"{ratio(case, NGINX, 'cpu'):.2f}",
+            f"{load.p50:,.0f}", f"{load.p99:,.0f}", f"{ratio(case, NGINX, 'p99'):.2f}",
+            f"{load.answer_bytes:.0f}",
+            f"{memory.resident / 1024:.1f} = {memory.anonymous / 1024:.1f} "
+            f"+ {memory.file / 1024:.1f}"])
     print(hosts.table(
         ["server", "requests/s", "of the limit", "of nginx", "CPU µs", "of the limit", "of nginx",
          "p50 µs", "p99 µs", "of nginx", "bytes", "MiB = anonymous + file"], rows))
@@ -126,13 +129,10 @@ def main():
     requests = hosts.prices(f"/v1/{NAME}")
     body = fixed_body(requests)
     runs = {case: [] for case in CASES}
-    names = list(CASES)
-    for number in range(options.rounds):
-        turn = number % len(names)
-        for case in names[turn:] + names[:turn]:
-            runs[case].append(measure(CASES[case], body, requests, options))
-            rate, cpu = runs[case][-1][0][:2]
-            print(f"round {number + 1}: {case}: {rate:,.0f}/s, {cpu:.2f} µs", file=sys.stderr)
+    for number, case in hosts.turns(options.rounds, CASES):
+        runs[case].append(measure(CASES[case], body, requests, options))
+        rate, cpu = runs[case][-1][0][:2]
+        print(f"round {number + 1}: {case}: {rate:,.0f}/s, {cpu:.2f} µs", file=sys.stderr)
     print(f"Medians of {options.rounds} rounds of {options.seconds} s, {options.connections} "
           f"connections, {os.cpu_count()} cores, Linux {os.uname().release}, commit {commit()}. "
           "CPU µs are the server's, user and system, for each request.")

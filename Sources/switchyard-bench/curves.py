@@ -65,12 +65,10 @@ class Point:
 
 def measured(points, options):
     """Measures every point in each round, in another order each time."""
-    for number in range(options.rounds):
-        turn = number % len(points)
-        for point in points[turn:] + points[:turn]:
-            point.measure(options.seconds)
-            cpu = point.loads[-1].cpu
-            print(f"round {number + 1}: {point.label}: {cpu:.1f} µs", file=sys.stderr)
+    for number, point in hosts.turns(options.rounds, points):
+        point.measure(options.seconds)
+        cpu = point.loads[-1].cpu
+        print(f"round {number + 1}: {point.label}: {cpu:.1f} µs", file=sys.stderr)
     print(hosts.others([load for point in points for load in point.loads]) + "\n")
     return points
 
@@ -87,7 +85,7 @@ HEAD = ["requests/s", "CPU µs", "of the first", "p50 µs", "p99 µs"]
 def endpoints(options):
     """Endpoints, a sticky split of two Swift models each; requests go to up to 1,000 of them."""
     points = []
-    for count in (1, 10, 100, 1000, 10_000):
+    for count in hosts.few((1, 10, 100, 1000, 10_000), 2):
         names = [f"pricing_{number}" for number in range(count)]
         bodies = [body for _, body in hosts.prices()]
         requests = [(f"/v1/{names[number * count // 1000]}", body)
@@ -116,7 +114,7 @@ def endpoints(options):
 def splits(options):
     """Splits of one sticky endpoint, static values."""
     points = []
-    for count in (2, 4, 8, 16, 32, 64):
+    for count in hosts.few((2, 4, 8, 16, 32, 64), 2):
         lines = [f"  arm{number}: {{value: {number}}}" for number in range(count)]
         text = "\n".join(["schemaVersion: 1", "backends:", *lines,
                           "experimentConfig: {subjectKey: user_id}", ""])
@@ -131,14 +129,14 @@ def splits(options):
 def connections(options):
     """Keep-alive connections, each with one request under way; accepting them counts too."""
     points = []
-    for count in (1, 16, 64, 256, 1000, 10_000):
+    for count in hosts.few((64, 1, 16, 256, 1000, 10_000), 2):
         if count + 100 > options.descriptors:
             print(f"{count:,} connections are left out: at most {options.descriptors:,} files may be "
                   "open here, see `ulimit -n`.\n")
             continue
         points.append(Point(count, {NAME: STICKY}, MODELS, hosts.prices(), count))
-    base = next(point for point in points if point.label == 64)
     points = measured(points, options)
+    base = points[0]
     head = ["of 64" if word == "of the first" else word for word in HEAD]
     print(hosts.table(
         ["connections", *head, "timeouts"],
@@ -150,7 +148,7 @@ def connections(options):
 @curve
 def bodies(options):
     """Bytes of a body: passed over by a static value, and passed through a model in C and back."""
-    sizes = [64 << shift for shift in range(0, 15, 2)]
+    sizes = hosts.few([64 << shift for shift in range(0, 15, 2)])
     texts = {
         "static value": "schemaVersion: 1\nbackends:\n  fixed: {value: 1}\n",
         "echo": "schemaVersion: 1\nbackends:\n  c: {deployment: {name: echo, version: latest}}\n",
@@ -178,7 +176,7 @@ def bodies(options):
 def rows(options):
     """Rows of a batch, beside a single request; the default configuration, 16 connections."""
     points = [Point("single", {NAME: STICKY}, MODELS, hosts.prices(), 16)]
-    for count in (1, 10, 100, 1000, 10_000):
+    for count in hosts.few((1, 10, 100, 1000, 10_000)):
         data = [[number, {**hosts.PURCHASE, "user_id": 123 + number}] for number in range(count)]
         requests = [(f"/v1/{NAME}", json.dumps({"data": data}))]
         points.append(Point(f"{count:,}", {NAME: STICKY}, MODELS, requests, 16, rows=count))

@@ -53,10 +53,11 @@ def beside_slow(server, seconds):
 
 def writer(server):
     """The id of the thread that writes the request log."""
-    for task in os.listdir(f"/proc/{server.process.pid}/task"):
-        with open(f"/proc/{server.process.pid}/task/{task}/comm") as file:
-            if file.read().strip() == "request-log":
-                return task
+    for process in server.processes():
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/comm") as file:
+                if file.read().strip() == "request-log":
+                    return task
     raise RuntimeError("there is no thread 'request-log'")
 
 

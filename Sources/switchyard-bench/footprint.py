@@ -9,7 +9,7 @@ import sys
 sys.dont_write_bytecode = True
 import hosts  # noqa: E402
 
-ROUNDS = 5
+ROUNDS = hosts.few(5)
 TREES = "Plugins/tumor_classifier/resources"
 C = [("echo", "echo"), ("fraud_detection", "fraud_detection_v1"),
      ("tumor_classifier", "tumor_classifier_v1")]

@@ -22,6 +22,8 @@ LIMIT = f"{BUILD}/switchyard-limit"
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "post.lua")
 PURCHASE = {"user_id": 123, "category": "shopping", "price": 19.99, "quantity": 3}
 TICK = os.sysconf("SC_CLK_TCK")
+# A smoke run shows that a measurement works, and measures nothing: a few of everything.
+IS_SMOKE = os.environ.get("SWITCHYARD_SMOKE") == "1"
 
 Memory = collections.namedtuple("Memory", "resident anonymous file")  # KiB
 # `others` is the share of the machine's cores that neither the server nor the load took.
@@ -249,6 +251,22 @@ def others(loads):
     shares = [load.others for load in loads]
     return (f"Others took {median(shares):.0%} of the cores, at most {max(shares):.0%}: what is "
             "measured beside them is no better than that.")
+
+
+def turns(rounds, cases):
+    """Every case in every round, each round beginning with another one: number and case."""
+    cases = list(cases)
+    for number in range(rounds):
+        turn = number % len(cases)
+        for case in cases[turn:] + cases[:turn]:
+            yield number, case
+
+
+def few(full, least=1):
+    """A count, or the first of some cases; of either `least` in a smoke run."""
+    if not IS_SMOKE:
+        return full
+    return least if isinstance(full, int) else full[:least]
 
 
 def folder():

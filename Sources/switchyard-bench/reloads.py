@@ -226,8 +226,8 @@ def main():
     parts = {
         "reloads": lambda: reloads(options.rounds, options.seconds),
         "burning": lambda: burning(options.rounds, options.seconds),
-        "rollbacks": lambda: rollbacks(50),
-        "images": lambda: images("echo", 40) or images("pricing_model_v1", 40),
+        "rollbacks": lambda: rollbacks(hosts.few(50, 5)),
+        "images": lambda: images("echo", hosts.few(40, 2)) or images("pricing_model_v1", hosts.few(40, 2)),
     }
     verdicts = [parts[name]() for name in parts if options.only in (None, name)]
     print("\n".join(line for line in verdicts if line))

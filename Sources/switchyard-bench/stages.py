@@ -41,12 +41,12 @@ def instructions(program, stage, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=2000, help="operations that are counted")
+    parser.add_argument("--count", type=int, default=hosts.few(2000, 20), help="operations that are counted")
     parser.add_argument("--only", action="append", help="only this stage; repeatable")
     options = parser.parse_args()
     timed = subprocess.run([PROGRAM, "stages"], check=True, capture_output=True, text=True).stdout
     rows = [line.strip("| ").split(" | ") for line in timed.splitlines()[2:]]
-    rows = [row for row in rows if not options.only or row[0] in options.only]
+    rows = hosts.few([row for row in rows if not options.only or row[0] in options.only])
     with hosts.folder() as folder:
         program = stripped(folder)
         for row in rows if shutil.which("valgrind") else []:

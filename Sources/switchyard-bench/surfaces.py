@@ -110,13 +110,11 @@ def main():
     options = parser.parse_args()
     names = [*SMALL, READER, TENSOR]
     runs = {case: [] for case in names}
-    for number in range(options.rounds):
-        turn = number % len(names)
-        for case in names[turn:] + names[:turn]:
-            runs[case].append(measure(case, options))
-            load = runs[case][-1]
-            print(f"round {number + 1}: {case}: {load.rate:,.0f}/s, {load.cpu:.2f} µs",
-                  file=sys.stderr)
+    for number, case in hosts.turns(options.rounds, names):
+        load = measure(case, options)
+        runs[case].append(load)
+        print(f"round {number + 1}: {case}: {load.rate:,.0f}/s, {load.cpu:.2f} µs",
+              file=sys.stderr)
 
     def ratio(case, other):
         return hosts.median([one.cpu / two.cpu for one, two in zip(runs[case], runs[other])])

@@ -125,7 +125,7 @@ extension Command {
                 let (deployment, numbers) = try store.candidates(reference)
                 try store.verify(deployment, numbers[0])
             } catch {
-                let name = "\(reference.branch)/\(reference.name)"
+                let name = reference.deployment
                 errors.append("alias '\(reference.version)' of \(name): \(error)")
             }
         }
