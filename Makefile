@@ -16,6 +16,8 @@
 #   make surfaces  what the other protocols cost beside the native one, and tensors beside reading
 #   make takeovers  what the supervisor costs, and how long a replaced worker keeps others waiting
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
+#   make smoke    a few seconds of everything that CI does not run in full: each measurement, a
+#                 fuzzer, a storm, both sanitizers
 #   make format   format the sources
 #   make clean    remove what was built
 
@@ -23,21 +25,31 @@ SHELL := /bin/bash
 SWIFT ?= swift
 PROGRAM = .build/release/switchyard
 SOURCES = Package.swift Sources Plugins Tests
-TEST = $(SWIFT) test --disable-xctest
+# Whoever wants some of the tests: make tsan TESTS='--filter TakeoverTests'
+TESTS ?=
+TEST = $(SWIFT) test --disable-xctest $(TESTS)
 # A child of a test that crashes on purpose need not be analysed.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: serve build deploy setup setup-test setup-clients setup-bench test lint storm asan tsan fuzz bench curves reloads takeovers footprint surfaces clients format clean
+.PHONY: serve build build-served deploy setup setup-test setup-clients setup-bench test lint storm asan tsan fuzz bench curves reloads takeovers footprint surfaces clients smoke format clean
 
 serve: deploy
 	exec $(PROGRAM) serve
+
+# What is served, and nothing that only tests and measurements need.
+SAMPLES = echo matrix_vector pricing_model_v1 pricing_model_v2 tumor_classifier_v1 \
+	tumor_classifier_v2 fraud_detection_v1 fraud_detection_v2
+build-served: setup
+	@set -e; for product in switchyard $(SAMPLES); do \
+		$(SWIFT) build -c release --product $$product; \
+	done
 
 # A build that is the newest version already is not stored again; versions 1 and 2 are stored once.
 DEPLOY = $(PROGRAM) deploy
 LIBRARY = .build/release/lib
 TUMOR_TREES = --resources Plugins/tumor_classifier/resources
 
-deploy: build
+deploy: build-served
 	@set -e; \
 	for name in echo matrix_vector pricing_model_v1 pricing_model_v2; do \
 		$(DEPLOY) $$name $(LIBRARY)$$name.so; \
@@ -167,6 +179,20 @@ setup-bench:
 		echo "installing$$lacking"; \
 		$$as apt-get update -q && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qy $$lacking; \
 	fi
+
+# Shows that each of them works; none of what it prints is a result.
+SMOKE = SWITCHYARD_SMOKE=1 $(MAKE) --no-print-directory ROUNDS=1 SECONDS=1
+smoke:
+	$(SMOKE) bench
+	$(SMOKE) curves
+	$(SMOKE) reloads
+	$(SMOKE) takeovers
+	$(SMOKE) footprint
+	$(SMOKE) surfaces
+	$(SMOKE) fuzz FUZZERS=http FUZZ_SECONDS=2
+	$(SMOKE) asan TESTS='--filter "JSONTests|PoolTests"'
+	$(SMOKE) tsan TESTS='--filter "EventLoopTests|PoolTests"'
+	$(SMOKE) storm TESTS='--filter "RefusalTests"'
 
 format:
 	$(SWIFT) format --in-place --recursive $(SOURCES)

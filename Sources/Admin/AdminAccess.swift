@@ -1,7 +1,8 @@
 // Who may administer: on the Unix socket the host's own user and root, on TCP whoever has a key.
 //
-// A browser can be made to send requests to a host on this machine; so a request with an `Origin`,
-// or with a `Host` that is a name and not an address, is refused whatever key it has.
+// A browser can be made to send requests to a host on this machine, or through a tunnel that ends at
+// the Unix socket; so a request with an `Origin` or a `Sec-Fetch-Site`, or with a `Host` that is a
+// foreign name, is refused whatever key it has.
 
 import Bytes
 import Digest
@@ -12,22 +13,42 @@ import Platform
 package enum AdminPeer: Sendable {
     /// Over the Unix socket, as this user; nil: the kernel does not say.
     case local(user: UInt32?)
-    /// Over TCP; a key is wanted.
-    case remote
-    /// On a listener for metrics alone.
-    case metrics
+    /// Over TCP, from this address; a key is wanted.
+    case remote(address: String)
+    /// On a listener for metrics alone, from this address.
+    case metrics(address: String)
+
+    /// Where it comes from, as the file of refusals says it.
+    var place: String {
+        switch self {
+        case .local(let user): "user \(user.map(String.init) ?? "unknown")"
+        case .remote(let address), .metrics(let address): address
+        }
+    }
 }
 
 /// Why somebody may not go on.
 package struct AccessRefusal: Error {
+    /// What kind of refusal it is, as the file of refusals counts them.
+    package enum Kind: String, Sendable, CaseIterable {
+        case user, browser, host, key, keyFile, rate
+    }
+
+    package let kind: Kind
     package let status: Status
     package let sentence: String
+    /// What is not for a stranger: where the host's own files are wrong.
+    package var detail: String?
+    /// After how many seconds it is worth asking again; nil: whenever one likes.
+    package var retrySeconds: Int?
 }
 
 /// Decides who may.
 package struct AdminAccess: Sendable {
     /// The file of keys, one a line; nil: nobody comes in over TCP.
     private let keyFile: String?
+    /// What wrong keys have cost their addresses.
+    private let buckets = Guarded(KeyBuckets())
 
     static let keyBytesMinimum = 16
     private static let fileBytesMaximum = 1 << 16
@@ -44,33 +65,60 @@ package struct AdminAccess: Sendable {
         case .local(let user):
             guard let user, user == CurrentProcess.user || user == 0 else {
                 throw AccessRefusal(
+                    kind: .user,
                     status: .forbidden,
                     sentence: "found user \(user.map(String.init) ?? "unknown"); wanted the host's "
                         + "user \(CurrentProcess.user), or root"
                 )
             }
-            return "user \(user)"
-        case .metrics: return "metrics"
-        case .remote:
+            // The socket may be the end of a tunnel, with a browser at its other end.
             try refuseBrowsers(head, in: text)
-            return try keyHolder(head, in: text)
+            try requireOwnHost(head, in: text) { $0.isEmpty || !$0.contains(".") }
+            return "user \(user)"
+        case .metrics:
+            // Scrapers come by any name; only looking is possible here.
+            try refuseBrowsers(head, in: text, allowing: "none")
+            return "metrics"
+        case .remote(let address):
+            try refuseBrowsers(head, in: text)
+            try requireOwnHost(head, in: text) { _ in false }
+            return try keyHolder(head, in: text, from: address)
         }
     }
 
+    /// Refuses what only a browser sends; `allowing` is a `Sec-Fetch-Site` that is let through.
     private func refuseBrowsers(
         _ head: RequestHead,
-        in text: Span<UInt8>
+        in text: Span<UInt8>,
+        allowing harmless: String? = nil
     ) throws(AccessRefusal) {
-        if let origin = HeaderFields.values(of: "origin", in: text, head).first {
+        for name in ["Origin", "Sec-Fetch-Site"] {
+            let found = HeaderFields.values(of: name.lowercased(), in: text, head)
+            guard let value = found.first(where: { name == "Origin" || $0 != harmless }) else {
+                continue
+            }
             throw AccessRefusal(
+                kind: .browser,
                 status: .forbidden,
-                sentence: "found the Origin '\(origin)': a page in a browser sent this; wanted a "
+                sentence: "found the \(name) '\(value)': a page in a browser sent this; wanted a "
                     + "program of an admin"
             )
         }
-        let host = HeaderFields.values(of: "host", in: text, head).first ?? ""
-        guard Self.isAddress(host) else {
+    }
+
+    /// Refuses names that are not this host's: they may be a page's trick. The name is that of the
+    /// target where it has one, as RFC 9112 wants it.
+    private func requireOwnHost(
+        _ head: RequestHead,
+        in text: Span<UInt8>,
+        orFits: (String) -> Bool
+    ) throws(AccessRefusal) {
+        let fields = HeaderFields.values(of: "host", in: text, head)
+        let named = head.authority.map { [Bytes.string(text, $0)] } ?? []
+        for host in named + (fields.isEmpty ? [""] : fields)
+        where !Self.isAddress(host) && !orFits(host) {
             throw AccessRefusal(
+                kind: .host,
                 status: .forbidden,
                 sentence:
                     "found the Host '\(host)'; wanted an address or localhost: a foreign name "
@@ -93,11 +141,13 @@ package struct AdminAccess: Sendable {
 
     private func keyHolder(
         _ head: RequestHead,
-        in text: Span<UInt8>
+        in text: Span<UInt8>,
+        from address: String
     ) throws(AccessRefusal) -> String {
         let given = HeaderFields.values(of: "authorization", in: text, head)
         guard given.count == 1, let key = Self.key(in: given[0]) else {
             throw AccessRefusal(
+                kind: .key,
                 status: .unauthorized,
                 sentence: "found \(given.isEmpty ? "no" : "an unusable") Authorization; wanted "
                     + "'Authorization: Bearer KEY' with a key of --admin-key-file"
@@ -107,13 +157,22 @@ package struct AdminAccess: Sendable {
         var isKnown = false
         // Every key is looked at to its end: how long this takes tells nothing of how much fits.
         for known in try keys() where Self.isEqual(Self.digest(known), hash) { isKnown = true }
-        guard isKnown else {
+        if isKnown { return "key \(Hex.text(hash).prefix(8))" }
+        let wait = buckets.withLock { $0.take(address, at: MonotonicClock.now()) }
+        guard wait == 0 else {
             throw AccessRefusal(
-                status: .unauthorized,
-                sentence: "found a key that is not in --admin-key-file; wanted one that is"
+                kind: .rate,
+                status: .tooManyRequests,
+                sentence: "found wrong keys from \(address) again and again; wanted a right one, "
+                    + "which is taken at any time; a wrong one is looked at again in \(wait) s",
+                retrySeconds: wait
             )
         }
-        return "key \(Hex.text(hash).prefix(8))"
+        throw AccessRefusal(
+            kind: .key,
+            status: .unauthorized,
+            sentence: "found a key that is not in --admin-key-file; wanted one that is"
+        )
     }
 
     /// The key of an `Authorization`: `Bearer KEY`, `KEY`, or the user name of `Basic`.
@@ -135,7 +194,13 @@ package struct AdminAccess: Sendable {
         do {
             return try Self.readKeys(keyFile ?? "")
         } catch {
-            throw AccessRefusal(status: .unauthorized, sentence: "no key counts: \(error)")
+            throw AccessRefusal(
+                kind: .keyFile,
+                status: .unauthorized,
+                sentence: "no key counts at the moment: the host cannot use its --admin-key-file; "
+                    + "its file of refusals says why",
+                detail: "\(error)"
+            )
         }
     }
 
@@ -143,11 +208,13 @@ package struct AdminAccess: Sendable {
     package static func readKeys(_ path: String) throws -> [String] {
         let facts = try File.facts(path)
         let isOurs = facts.owner == CurrentProcess.user || facts.owner == 0
-        guard facts.kind == .regular, isOurs, facts.mode & 0o077 == 0 else {
+        // Orchestrators deliver secrets as root's files that the host's group may read.
+        let others: UInt32 = facts.owner == 0 ? 0o037 : 0o077
+        guard facts.kind == .regular, isOurs, facts.mode & others == 0 else {
             throw KeyFileError(
                 "\(path): found \(facts.kind.rawValue) of user \(facts.owner) with mode "
                     + "\(String(facts.mode, radix: 8)); wanted a file of this user or root that "
-                    + "nobody else can read: chmod 600 it"
+                    + "nobody else can read: chmod 600 it, or 440 as root's"
             )
         }
         let text = String(decoding: try File.read(path, limit: fileBytesMaximum), as: UTF8.self)
@@ -219,5 +286,37 @@ enum Base64 {
         case UInt8(ascii: "/"): 63
         default: nil
         }
+    }
+}
+
+/// What wrong keys cost the addresses that they come from: ten at once, then one every two seconds.
+struct KeyBuckets {
+    /// When each address has all of its tries again, on the monotonic clock.
+    private var fullAt: [String: UInt64] = [:]
+
+    /// How many addresses are known.
+    var count: Int { fullAt.count }
+
+    static let triesAtOnce: UInt64 = 10
+    static let nanosecondsEach: UInt64 = 2_000_000_000
+    static let addressesMaximum = 4096
+
+    /// Takes a try of an address; the seconds until there is one, 0: it was taken.
+    mutating func take(_ address: String, at now: UInt64) -> Int {
+        if fullAt.count >= Self.addressesMaximum {
+            fullAt = fullAt.filter { $0.value > now }
+            // Nobody has all of them again: then whoever has most gives way.
+            if fullAt.count >= Self.addressesMaximum, fullAt[address] == nil,
+                let next = fullAt.min(by: { $0.value < $1.value })
+            {
+                fullAt[next.key] = nil
+            }
+        }
+        let full = max(fullAt[address] ?? 0, now) + Self.nanosecondsEach
+        let ahead = full - now
+        let allowed = Self.triesAtOnce * Self.nanosecondsEach
+        guard ahead <= allowed else { return Int((ahead - allowed) / 1_000_000_000) + 1 }
+        fullAt[address] = full
+        return 0
     }
 }

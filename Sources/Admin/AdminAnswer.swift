@@ -12,6 +12,8 @@ package struct AdminAnswer: Sendable {
     /// Further fields, each ended by CR and LF.
     package var fields = ""
     package var body: [UInt8]
+    /// Whether it was a stranger that asked: the connection ends with it.
+    var isRefusal = false
     /// Code and sentence of a failure.
     private(set) var failure: (code: String, sentence: String)?
 
@@ -52,6 +54,7 @@ package struct AdminAnswer: Sendable {
             ])
         )
         answer.fields = fields
+        answer.isRefusal = isRefusal
         return answer
     }
 }

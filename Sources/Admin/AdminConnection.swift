@@ -30,6 +30,9 @@ final class AdminConnection: LoopClient {
     private var isLingering = false
     private var droppedBytes = 0
     private var isClosed = false
+    /// Whether it has shown that it may ask: on a listener for metrics by asking, elsewhere by its
+    /// user or its key.
+    private(set) var isProven: Bool
 
     static let limits: HTTPLimits = {
         var limits = HTTPLimits()
@@ -38,8 +41,8 @@ final class AdminConnection: LoopClient {
     }()
     /// How long, and how much, a peer may go on sending behind the last answer.
     private static let lingerNanoseconds: UInt64 = 1_000_000_000
-    /// How long a first request may take that does not come over the Unix socket.
-    private static let strangerNanoseconds: UInt64 = 5_000_000_000
+    /// How long somebody may take to show that he may ask, who does not come over the Unix socket.
+    private static let strangerNanoseconds: UInt64 = 2_000_000_000
     private static let lingerBytes = 4 << 20
 
     init(
@@ -54,6 +57,7 @@ final class AdminConnection: LoopClient {
         self.peer = peer
         self.kind = kind
         self.owner = owner
+        isProven = kind == .local
         token = try owner.eventLoop.register(self.socket, .readable, for: self)
         let patience = owner.patienceNanoseconds
         setDeadline(
@@ -93,7 +97,7 @@ final class AdminConnection: LoopClient {
             case .emptyLine: forget(2)
             case .wantsContinue: output = ResponseHead.continue
             case .fault(let fault):
-                (closesAfterOutput, isHead) = (true, false)
+                (closesAfterOutput, isHead) = (true, input.starts(with: Array("HEAD ".utf8)))
                 let large: [Status] = [.contentTooLarge, .uriTooLong, .headerFieldsTooLarge]
                 let isLarge = large.contains(fault.status)
                 put(AdminAnswer(fault.status, isLarge ? "too_large" : "bad_request", fault.problem))
@@ -103,6 +107,12 @@ final class AdminConnection: LoopClient {
                 isHead = head.method == .head
                 let answer = owner.answer(head, in: input.span, body: body, peer, for: id)
                 forget(total)
+                if answer?.isRefusal == true {
+                    closesAfterOutput = true
+                } else if !isProven {
+                    isProven = true
+                    owner.noteProven(self)
+                }
                 guard let answer else {
                     isWaiting = true
                     return wait(for: Interest(rawValue: 0))

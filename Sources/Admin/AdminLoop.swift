@@ -13,14 +13,19 @@ final class AdminLoop {
     private let mailbox: Mailbox<AdminLoop>
     private var listeners: [AdminListener] = []
     private var connections: [UInt64: AdminConnection] = [:]
+    /// Connections of each kind that may ask, and the numbers of those that may not yet.
     private var counts: [AdminListener.Kind: Int] = [:]
+    private var strangers: [AdminListener.Kind: [UInt64]] = [:]
     private var nextConnection: UInt64 = 1
     /// How long a request may take to arrive, an answer to leave, and a connection to say nothing.
     let patienceNanoseconds: UInt64
 
-    /// Connections at once of each kind; further ones wait in the kernel's queue. Strangers on TCP
-    /// take no place from the Unix socket.
+    /// Connections at once of each kind that may ask; further ones wait in the kernel's queue.
+    /// Strangers on TCP take no place from the Unix socket.
     private static let connectionsMaximum = 48
+    /// Connections at once of each kind that have not shown that they may ask: the next one takes
+    /// the place of the oldest, so nobody who has a key waits behind those who have none.
+    private static let strangersMaximum = 16
 
     init(
         _ router: AdminRouter,
@@ -36,12 +41,19 @@ final class AdminLoop {
     /// Serves until `stop`; the sockets are listening already.
     func run(
         _ sockets: [(number: CInt, AdminListener.Kind)],
-        socketPath: String
+        socketPath: String,
+        identity: SocketIdentity?
     ) throws(SystemError) {
         _ = try mailbox.attach(to: eventLoop, self)
         for (number, kind) in sockets {
             let path = kind == .local ? socketPath : nil
-            let listener = AdminListener(FileDescriptor(owning: number), kind, path: path, self)
+            let listener = AdminListener(
+                FileDescriptor(owning: number),
+                kind,
+                path: path,
+                identity,
+                self
+            )
             try listener.start()
             listeners.append(listener)
         }
@@ -50,6 +62,7 @@ final class AdminLoop {
 
     func stop() {
         for connection in connections.values { connection.close() }
+        router.refusals.flush(isLast: true)
         listeners = []
         eventLoop.stop()
     }
@@ -67,12 +80,31 @@ final class AdminLoop {
         nextConnection += 1
         guard let connection = try? AdminConnection(id, socket, peer, kind, self) else { return }
         connections[id] = connection
-        counts[kind, default: 0] += 1
+        guard !connection.isProven else { return counts[kind, default: 0] += 1 }
+        strangers[kind, default: []].append(id)
+        if let oldest = strangers[kind]?.first,
+            strangers[kind, default: []].count > Self.strangersMaximum
+        {
+            connections[oldest]?.close()
+        }
     }
+
+    /// A connection has shown that it may ask.
+    func noteProven(_ connection: AdminConnection) {
+        strangers[connection.kind]?.removeAll { $0 == connection.id }
+        counts[connection.kind, default: 0] += 1
+    }
+
+    /// What is looked at once a second.
+    func tick() { router.refusals.flush() }
 
     func forget(_ connection: AdminConnection) {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
-        counts[connection.kind, default: 1] -= 1
+        if connection.isProven {
+            counts[connection.kind, default: 1] -= 1
+        } else {
+            strangers[connection.kind]?.removeAll { $0 == connection.id }
+        }
         for listener in listeners { listener.goOn() }
     }
 
@@ -104,17 +136,24 @@ final class AdminListener: LoopClient {
     private unowned let owner: AdminLoop
     private var token: LoopToken?
     private var isPaused = false
-    private var hasLooked = false
-    /// The Unix socket's file, if it is one.
+    /// The Unix socket's file, if it is one, and which file that was when it was made.
     private let path: String?
+    private var identity: SocketIdentity?
 
     /// How often it looks whether its file is still there.
     private static let lookNanoseconds: UInt64 = 1_000_000_000
 
-    init(_ socket: consuming FileDescriptor, _ kind: Kind, path: String?, _ owner: AdminLoop) {
+    init(
+        _ socket: consuming FileDescriptor,
+        _ kind: Kind,
+        path: String?,
+        _ identity: SocketIdentity?,
+        _ owner: AdminLoop
+    ) {
         self.socket = socket
         self.kind = kind
         self.path = path
+        self.identity = identity
         self.owner = owner
     }
 
@@ -128,18 +167,18 @@ final class AdminListener: LoopClient {
     func deadlineReached(now: UInt64) {
         goOn()
         look()
+        owner.tick()
     }
 
-    /// Listens again when somebody has removed the socket's file: without it no admin comes in.
+    /// Listens again when somebody has removed or replaced the socket's file, as a worker before
+    /// this one may have done: without it no admin comes in.
     private func look() {
         guard let path, let token else { return }
-        // A worker before this one may have made the file anew: then nobody answers there.
-        let isOurs = hasLooked || (try? Socket.connect(to: .unix(path))) != nil
-        hasLooked = true
-        if !File.exists(path) || !isOurs,
+        if SocketIdentity(path) != identity,
             let fresh = try? Socket.listen(on: .unix(path), backlog: 64)
         {
             try? File.setMode(path, 0o600)
+            identity = SocketIdentity(path)
             owner.eventLoop.unregister(socket, token)
             socket = fresh
             self.token = try? owner.eventLoop.register(socket, .readable, for: self)
@@ -158,8 +197,8 @@ final class AdminListener: LoopClient {
                 let peer: AdminPeer =
                     switch kind {
                     case .local: .local(user: Socket.peerUser(of: connection))
-                    case .remote: .remote
-                    case .metrics: .metrics
+                    case .remote: .remote(address: Socket.peerText(of: connection))
+                    case .metrics: .metrics(address: Socket.peerText(of: connection))
                     }
                 owner.adopt(connection, peer, kind)
             case .none: return

@@ -14,11 +14,13 @@ import Surfaces
 struct AdminRouter: Sendable {
     let control: HostControl
     let access: AdminAccess
+    let refusals: RefusalLog
     private let metricsPage = MetricsPage()
 
     init(control: HostControl, access: AdminAccess) {
         self.control = control
         self.access = access
+        refusals = RefusalLog(folder: control.configuration.logs)
     }
 
     /// Hands an answer over, from any thread.
@@ -50,8 +52,8 @@ struct AdminRouter: Sendable {
     ) -> AdminAnswer? {
         let path = Bytes.string(text, head.path)
         do throws(AccessRefusal) {
-            if case .metrics = peer { return metricsAnswer(head.method, path, later) }
             let author = try access.author(peer, head, in: text)
+            if case .metrics = peer { return metricsAnswer(head.method, path, later) }
             guard let parts = Self.parts(head, in: text) else { return .notFound }
             return route(
                 AdminRequest(method: head.method, parts: parts, body: body, author: author),
@@ -75,28 +77,25 @@ struct AdminRouter: Sendable {
             .dropFirst().map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// The answer to somebody who may not; it is in the audit log before it leaves.
+    /// The answer to somebody who may not.
     private func refuse(
         _ refusal: AccessRefusal,
         _ method: Method,
         _ path: String,
         _ peer: AdminPeer
     ) -> AdminAnswer {
-        var author = "somebody over TCP"
-        if case .local(let user) = peer { author = "user \(user.map(String.init) ?? "unknown")" }
-        control.audit.write(
-            "\("\(method)".uppercased()) \(path.prefix(200))",
-            author: author,
-            outcome: "refused",
-            [.init("error", .string(refusal.sentence))]
-        )
-        let isUnknown = refusal.status == .unauthorized
-        var answer = AdminAnswer(
-            refusal.status,
-            isUnknown ? "unauthorized" : "forbidden",
-            refusal.sentence
-        )
-        if isUnknown { answer.fields = "WWW-Authenticate: Bearer\r\n" }
+        let request = "\("\(method)".uppercased()) \(path.prefix(200))"
+        refusals.note(refusal, peer.place, request: request)
+        let code =
+            switch refusal.status {
+            case .unauthorized: "unauthorized"
+            case .tooManyRequests: "too_many_wrong_keys"
+            default: "forbidden"
+            }
+        var answer = AdminAnswer(refusal.status, code, refusal.sentence)
+        if refusal.status == .unauthorized { answer.fields = "WWW-Authenticate: Bearer\r\n" }
+        if let seconds = refusal.retrySeconds { answer.fields += "Retry-After: \(seconds)\r\n" }
+        answer.isRefusal = true
         return answer
     }
 

@@ -68,7 +68,7 @@ package final class AdminServer {
     package init(
         _ configuration: AdminConfiguration,
         _ control: HostControl,
-        inherited: [(number: CInt, address: String)]? = nil
+        inherited: [InheritedListener]? = nil
     ) throws(StartFailure) {
         self.configuration = configuration
         ownsSockets = inherited == nil
@@ -88,7 +88,9 @@ package final class AdminServer {
                 sockets = try Self.listen(configuration)
                 take(sockets)
             }
-            try start(sockets.map { ($0.number, $0.kind) }, router, control.log)
+            let identity =
+                inherited.map { $0.first?.identity } ?? SocketIdentity(configuration.socket)
+            try start(sockets.map { ($0.number, $0.kind) }, identity, router, control.log)
         } catch {
             for socket in sockets { socket.close() }
             if !sockets.isEmpty, ownsSockets { try? File.remove(configuration.socket) }
@@ -133,16 +135,22 @@ package final class AdminServer {
     /// of the configuration.
     package static func listenForWorkers(
         _ configuration: AdminConfiguration
-    ) throws(StartFailure) -> [(number: CInt, address: String)] {
+    ) throws(StartFailure) -> [InheritedListener] {
         do {
-            return try listen(configuration).map { ($0.number, "\($0.address)") }
+            return try listen(configuration).map {
+                InheritedListener(
+                    number: $0.number,
+                    address: "\($0.address)",
+                    identity: $0.kind == .local ? SocketIdentity(configuration.socket) : nil
+                )
+            }
         } catch {
             throw .system("the admin listener: \(error)")
         }
     }
 
     /// What a supervisor listens on, in its order.
-    private func adopt(_ inherited: [(number: CInt, address: String)]) -> [AdminSocket] {
+    private func adopt(_ inherited: [InheritedListener]) -> [AdminSocket] {
         let kinds: [AdminListener.Kind] =
             [.local] + configuration.listen.map { _ in .remote }
             + configuration.metricsListen.map { _ in .metrics }
@@ -162,6 +170,7 @@ package final class AdminServer {
 
     private func start(
         _ sockets: [(number: CInt, AdminListener.Kind)],
+        _ identity: SocketIdentity?,
         _ router: AdminRouter,
         _ log: EventLog
     ) throws(SystemError) {
@@ -170,7 +179,7 @@ package final class AdminServer {
         thread = try Thread(name: "admin") {
             do {
                 try AdminLoop(router, mailbox, patienceNanoseconds: patience)
-                    .run(sockets, socketPath: path)
+                    .run(sockets, socketPath: path, identity: identity)
             } catch {
                 log.write(.error, "admin.failed", "answering admins has ended: \(error)")
             }

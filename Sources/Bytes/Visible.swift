@@ -13,6 +13,21 @@ public enum Visible {
             .joined(separator: "\n")
     }
 
+    /// The text as one word of a shell's command line.
+    public static func word(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy {
+            switch $0 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "-")...UInt8(ascii: ":"), UInt8(ascii: "_"), UInt8(ascii: "="):
+                true
+            default: false
+            }
+        }
+        guard !isPlain || text.isEmpty else { return text }
+        return
+            "'\(line(text).split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'"
+    }
+
     private static func visible(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
         switch scalar.value {
         case 0x09: " "

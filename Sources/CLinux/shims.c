@@ -17,9 +17,12 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +70,19 @@ int clinux_accept(int descriptor) {
 
 int clinux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
+long clinux_try_write(int descriptor, const void *bytes, size_t count) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) return -1;
+    if (S_ISSOCK(status.st_mode)) {
+        return send(descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    // The descriptor is shared with other processes, so it must not be made non-blocking.
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    if (S_ISFIFO(status.st_mode)) return pwritev2(descriptor, &part, 1, -1, RWF_NOWAIT);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
 int clinux_signalfd(const int *signals, int count) {
     sigset_t set;
     sigemptyset(&set);
@@ -85,7 +101,8 @@ int clinux_signal_next(int descriptor) {
     return count == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
 }
 
-void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+// Unlike pthread_setname_np, this cuts a name that is too long.
+void clinux_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
 
 void clinux_trim_heap(void) { malloc_trim(0); }
 

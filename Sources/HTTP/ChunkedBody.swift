@@ -9,6 +9,7 @@ package struct ChunkedBody: Sendable {
     /// Chunk extensions longer than this are refused: nobody needs them, and they cost memory.
     static let extensionBytesMaximum = 256
     static let trailerBytesMaximum = 4096
+    static let trailersMaximum = 100
 
     /// What the complete chunks hold.
     package private(set) var contents: [UInt8] = []
@@ -66,21 +67,67 @@ package struct ChunkedBody: Sendable {
         }
         let extensionStart = position
         while position < text.count, text[position] != 0x0d {
-            let byte = text[position]
-            let isFirst = position == extensionStart
-            guard !isFirst || byte == UInt8(ascii: ";"), byte >= 0x20, byte != 0x7f,
-                position - extensionStart < extensionBytesMaximum
-            else {
-                throw HTTPFault(.badRequest, "a chunk's size is followed by something else")
-            }
+            guard position - extensionStart < extensionBytesMaximum else { throw badExtension }
             position += 1
         }
         guard position + 1 < text.count else { return nil }
+        try checkExtensions(text, extensionStart..<position)
         guard text[position + 1] == 0x0a else {
             throw HTTPFault(.badRequest, "a chunk's size line has CR without LF")
         }
         position += 2
         return size
+    }
+
+    private static let badExtension = HTTPFault(
+        .badRequest,
+        "a chunk's size is followed by something else than ';', a name and an optional value"
+    )
+
+    /// Checks what may stand behind a size: `;name`, `;name=value` or `;name="a value"`, with blanks
+    /// around the signs (RFC 9112 7.1.1).
+    private static func checkExtensions(
+        _ text: Span<UInt8>,
+        _ place: Range<Int>
+    ) throws(HTTPFault) {
+        var position = place.lowerBound
+        func isAt(_ sign: Unicode.Scalar) -> Bool {
+            position < place.upperBound && text[position] == UInt8(ascii: sign)
+        }
+        func skipBlanks() { while isAt(" ") || isAt("\t") { position += 1 } }
+        func skipToken() -> Bool {
+            let start = position
+            while position < place.upperBound, Field.isTokenByte(text[position]) { position += 1 }
+            return position > start
+        }
+        func skipQuoted() -> Bool {
+            position += 1
+            while position < place.upperBound, !isAt("\"") {
+                if isAt("\\") { position += 1 }
+                guard position < place.upperBound, Field.isValueByte(text[position]) else {
+                    return false
+                }
+                position += 1
+            }
+            position += 1
+            return position <= place.upperBound
+        }
+        while position < place.upperBound {
+            skipBlanks()
+            guard isAt(";") else { throw badExtension }
+            position += 1
+            skipBlanks()
+            guard skipToken() else { throw badExtension }
+            let nameEnd = position
+            skipBlanks()
+            guard isAt("=") else {
+                position = nameEnd
+                continue
+            }
+            position += 1
+            skipBlanks()
+            guard isAt("\"") ? skipQuoted() : skipToken() else { throw badExtension }
+        }
     }
 
     /// Reads the trailer fields and the empty line that ends the body.
@@ -90,6 +137,7 @@ package struct ChunkedBody: Sendable {
     ) throws(HTTPFault) -> Int? {
         var position = start
         var lineStart = start
+        var count = 0
         while position < text.count {
             guard position - start < trailerBytesMaximum else {
                 throw HTTPFault(.headerFieldsTooLarge, "the trailer fields are too long")
@@ -99,6 +147,13 @@ package struct ChunkedBody: Sendable {
                     throw HTTPFault(.badRequest, "a line behind the chunks ends with LF without CR")
                 }
                 if position - 1 == lineStart { return position + 1 }
+                count += 1
+                guard count <= trailersMaximum else {
+                    throw HTTPFault(
+                        .headerFieldsTooLarge,
+                        "there are more than \(trailersMaximum) trailer fields"
+                    )
+                }
                 try checkTrailer(text, lineStart..<position - 1)
                 lineStart = position + 1
             }

@@ -38,6 +38,12 @@ package struct RequestHead: Equatable, Sendable {
         set { pathPlace = TextPlace(newValue) }
     }
     private var pathPlace = TextPlace()
+    /// Where the host stands that the target names; nil: it names none, as is usual.
+    package var authority: Range<Int>? {
+        get { authorityPlace.range }
+        set { authorityPlace = newValue.map { TextPlace($0) } ?? TextPlace() }
+    }
+    private var authorityPlace = TextPlace()
     /// Whether the path has a percent sign in it.
     package var pathHasEscapes = false
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.

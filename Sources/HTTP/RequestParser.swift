@@ -21,17 +21,27 @@ package struct RequestParser: Sendable {
     private var lineStart = 0
     private var lines = 0
     private var skipped = 0
+    private let mayBeginEmpty: Bool
 
-    package init() {}
+    /// - Parameter mayBeginEmpty: whether one empty line before the request is passed over.
+    package init(mayBeginEmpty: Bool = true) { self.mayBeginEmpty = mayBeginEmpty }
 
     /// Reads the head at the front of `text`, which holds all that was received of it so far.
     package mutating func parse(
         _ text: Span<UInt8>,
         limits: HTTPLimits
     ) throws(HTTPFault) -> Outcome {
+        // A method's letters, as a rule.
+        if scanned < 5, !text.isEmpty, text[0] < 0x20 {
+            guard try ForeignProtocol.isDecided(text) else { return .incomplete }
+        }
         guard let end = try findEnd(text, limits) else { return .incomplete }
         var reader = HeadReader(position: skipped, end: end)
-        return .head(try reader.read(text))
+        do throws(HTTPFault) {
+            return .head(try reader.read(text))
+        } catch {
+            throw ForeignProtocol.beginning(text)?.refusal ?? error
+        }
     }
 
     /// Finds the end of the empty line that ends the head, and refuses what can never become one.
@@ -76,8 +86,8 @@ package struct RequestParser: Sendable {
     private mutating func endLine(isEmpty: Bool, _ limits: HTTPLimits) throws(HTTPFault) -> Bool {
         if isEmpty, lines > 0 { return true }
         if isEmpty {
-            guard skipped == 0 else {
-                throw HTTPFault(.badRequest, "the request begins with empty lines")
+            guard skipped == 0, mayBeginEmpty else {
+                throw HTTPFault(.badRequest, "the request begins with more than one empty line")
             }
             // RFC 9112 2.2: an empty line before the request line is ignored.
             skipped = scanned
@@ -216,11 +226,25 @@ private struct HeadReader {
             guard start > authority else {
                 throw HTTPFault(.badRequest, "the request's target has no host")
             }
+            guard Authority.isValid(text, authority..<start) else {
+                throw HTTPFault(
+                    .badRequest,
+                    "the request's target has no host with an optional port behind '//'; a user "
+                        + "name does not belong there"
+                )
+            }
+            head.authority = authority..<start
         }
         var pathEnd = start
         while pathEnd < position, text[pathEnd] != UInt8(ascii: "?") {
             if text[pathEnd] == UInt8(ascii: "%") { head.pathHasEscapes = true }
+            guard text[pathEnd] != UInt8(ascii: "#") else { throw Self.fragment }
             pathEnd += 1
+        }
+        var query = pathEnd
+        while query < position {
+            guard text[query] != UInt8(ascii: "#") else { throw Self.fragment }
+            query += 1
         }
         head.path = start..<pathEnd
         // The absolute form may end with the authority: then the path is the root's.
@@ -235,6 +259,11 @@ private struct HeadReader {
         }
         position += 1
     }
+
+    private static let fragment = HTTPFault(
+        .badRequest,
+        "the request's target has a '#': what stands behind it is never sent; write it as %23"
+    )
 
     private mutating func readField(_ text: Span<UInt8>) throws(HTTPFault) {
         let start = position
@@ -275,8 +304,13 @@ private struct HeadReader {
         switch name.count {
         case 4 where matches(text, name, "host"):
             hosts += 1
-            for index in value where !isHostByte(text[index]) {
-                throw HTTPFault(.badRequest, "the Host field has a bad character")
+            // RFC 9112 3.2: a client that has no host to name sends an empty value.
+            guard value.isEmpty || Authority.isValid(text, value) else {
+                throw HTTPFault(
+                    .badRequest,
+                    "the Host field is no host with an optional port: a name, an address, or an "
+                        + "IPv6 address in brackets"
+                )
             }
         case 6 where matches(text, name, "expect"):
             guard matches(text, value, "100-continue") else {
@@ -396,14 +430,6 @@ private struct HeadReader {
     }
 
     private func isDigit(_ byte: UInt8) -> Bool { byte &- 48 < 10 }
-
-    /// Whether a byte may stand in a host and port (RFC 3986 3.2.2 and 3.2.3).
-    private func isHostByte(_ byte: UInt8) -> Bool {
-        // A bit for each character that is neither a control, a space, nor one of /@?#\"<>^`{|}.
-        let words: (UInt64, UInt64) = (0x2fff_7ff2_0000_0000, 0x47ff_fffe_afff_fffe)
-        let word = byte < 64 ? words.0 : words.1
-        return byte < 128 && word >> UInt64(byte & 63) & 1 == 1
-    }
 
     /// Whether a part of the text is this word, whatever the case of its letters.
     private func matches(_ text: Span<UInt8>, _ range: Range<Int>, _ word: StaticString) -> Bool {

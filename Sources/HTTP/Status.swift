@@ -13,6 +13,7 @@ package enum Status: Int, Sendable {
     case uriTooLong = 414
     case unsupportedMediaType = 415
     case expectationFailed = 417
+    case tooManyRequests = 429
     case headerFieldsTooLarge = 431
     case internalServerError = 500
     case notImplemented = 501
@@ -36,6 +37,7 @@ package enum Status: Int, Sendable {
         case .uriTooLong: "URI Too Long"
         case .unsupportedMediaType: "Unsupported Media Type"
         case .expectationFailed: "Expectation Failed"
+        case .tooManyRequests: "Too Many Requests"
         case .headerFieldsTooLarge: "Request Header Fields Too Large"
         case .internalServerError: "Internal Server Error"
         case .notImplemented: "Not Implemented"
@@ -52,10 +54,13 @@ package struct HTTPFault: Error, Equatable, Sendable {
     package let status: Status
     /// One sentence for the client.
     package let problem: String
+    /// The protocol that was spoken instead of HTTP/1; nil: none that is known.
+    package let foreign: ForeignProtocol?
 
-    package init(_ status: Status, _ problem: String) {
+    package init(_ status: Status, _ problem: String, foreign: ForeignProtocol? = nil) {
         self.status = status
         self.problem = problem
+        self.foreign = foreign
     }
 }
 

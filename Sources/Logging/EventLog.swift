@@ -38,7 +38,7 @@ package struct EventLog: Sendable {
     /// A log that drops what is below `minimum` and gives each line, its end included, to `sink`.
     package init(
         minimum: LogLevel = .info,
-        sink: @escaping @Sendable (String) -> Void = { StandardStream.errors($0) }
+        sink: @escaping @Sendable (String) -> Void = { EventQueue.shared.add($0) }
     ) {
         self.minimum = minimum
         self.sink = sink

@@ -50,9 +50,10 @@ package final class ChildProcess {
     private var end: ProcessEnd?
 
     /// Starts a program with these arguments (without the program's name) and only this
-    /// environment.
+    /// environment; `name` is what `ps` shows as the program, its path if it is nil.
     package init(
         executable: String,
+        name: String? = nil,
         arguments: [String],
         environment: [String]
     ) throws(SystemError) {
@@ -78,7 +79,7 @@ package final class ChildProcess {
         let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP
         unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
 
-        var words = unsafe ([executable] + arguments).map { unsafe strdup($0) } + [nil]
+        var words = unsafe ([name ?? executable] + arguments).map { unsafe strdup($0) } + [nil]
         var variables = unsafe environment.map { unsafe strdup($0) } + [nil]
         defer { unsafe (words + variables).forEach { unsafe free($0) } }
         var id: pid_t = 0
@@ -172,6 +173,10 @@ package enum CurrentProcess {
     /// the top of a thread's own heap is never trimmed. Calls `mallopt(3)`.
     package static func returnLargeBlocks() { clinux_map_large_blocks() }
 
+    /// What the running program is started again by, whatever stands at its path by now: an upgrade
+    /// replaces that file.
+    package static let programFile = "/proc/self/exe"
+
     /// The path of the running program's file.
     package static func executable() throws(SystemError) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -257,8 +262,20 @@ package enum StandardStream {
     /// Writes to standard error.
     package static func errors(_ text: String) { write(2, text) }
 
-    private static func write(_ number: CInt, _ text: String) {
-        let bytes = Array(text.utf8)
+    /// Writes to standard error.
+    package static func errors(_ bytes: [UInt8]) { write(2, bytes) }
+
+    /// Writes as much to standard error as can be written without waiting, in one piece, and says
+    /// how many bytes that was. A file or a terminal may make whoever writes wait, so it gets none.
+    package static func tryErrors(_ bytes: Span<UInt8>) -> Int {
+        unsafe bytes.withUnsafeBytes { storage in
+            unsafe max(0, clinux_try_write(2, storage.baseAddress, storage.count))
+        }
+    }
+
+    private static func write(_ number: CInt, _ text: String) { write(number, Array(text.utf8)) }
+
+    private static func write(_ number: CInt, _ bytes: [UInt8]) {
         var done = 0
         while done < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { storage in

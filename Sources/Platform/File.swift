@@ -28,6 +28,8 @@ package struct FileFacts: Equatable, Sendable {
     /// nanoseconds since 1970: with the size, what tells another file from this one.
     package let inode: UInt64
     package let changed: Int64
+    /// When its bytes changed last; of a socket's file, when it was made.
+    package let written: Int64
 }
 
 /// Operations on files.
@@ -55,7 +57,8 @@ package enum File {
             mode: status.st_mode & 0o7777,
             owner: status.st_uid,
             inode: UInt64(status.st_ino),
-            changed: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
+            changed: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec),
+            written: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
         )
     }
 

@@ -73,7 +73,7 @@ package enum Socket {
             throw SystemError(call: "bind", subject: address.description, number: ENOTSOCK)
         }
         do {
-            _ = try connect(to: address)
+            _ = try connect(to: address, waits: false)
         } catch {
             if error.number == ECONNREFUSED { return try File.remove(path) }
         }
@@ -127,6 +127,14 @@ package enum Socket {
         return unsafe withUnsafeBytes(of: &storage) { unsafe Array($0[place]) }
     }
 
+    /// The address that a connection comes from, without its port, as a person reads it.
+    package static func peerText(of socket: borrowing FileDescriptor) -> String {
+        guard let bytes = peerAddress(of: socket) else { return "a Unix socket" }
+        if bytes.count == 4 { return bytes.map(String.init).joined(separator: ".") }
+        let text = SocketAddress.ipv6(Array(bytes.dropFirst(4)), port: 0).description
+        return String(text.dropLast(2))
+    }
+
     /// What accepting came back with.
     package enum Accepted: ~Copyable {
         /// A new, non-blocking connection.
@@ -161,9 +169,16 @@ package enum Socket {
         UInt32(exactly: clinux_peer_user(socket.number))
     }
 
-    /// A blocking connection to an address; for commands and tests.
-    package static func connect(to address: SocketAddress) throws(SystemError) -> FileDescriptor {
-        let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+    /// A connection to an address; for commands and tests, which may wait.
+    ///
+    /// - Parameter waits: whether it waits for room in a full queue, and the socket blocks.
+    package static func connect(
+        to address: SocketAddress,
+        waits: Bool = true
+    ) throws(SystemError) -> FileDescriptor {
+        let type =
+            CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+            | (waits ? 0 : CInt(SOCK_NONBLOCK.rawValue))
         let text = address.description
         let socket = FileDescriptor(
             owning: try SystemCall.run("socket", text) { Glibc.socket(address.family, type, 0) }

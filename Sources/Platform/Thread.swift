@@ -102,6 +102,10 @@ package enum BoundedTask {
 
 /// The thread that calls.
 package enum CurrentThread {
+    /// Takes a name, which `top` and `ps` show: the process's, for its first thread. The kernel
+    /// keeps fifteen bytes of it.
+    package static func takeName(_ name: String) { unsafe clinux_name_thread(name) }
+
     /// Lets other threads have the processor first, those of other programs too: it asks for long
     /// slices of time, which whoever wakes up need not wait for. Calls `sched_setattr(2)`; what the
     /// kernel refuses changes nothing.

@@ -13,21 +13,23 @@ package struct WorkerProcess: ~Copyable {
     /// Starts this very program, whatever stands at its path by now, with other arguments.
     ///
     /// - Parameters:
-    ///   - arguments: those behind the program's name.
+    ///   - name: what `ps` shows as the program.
+    ///   - arguments: those behind it.
     ///   - control: what it has as its descriptor 3.
     ///   - memoryBytes: address space at most; 0: no limit.
     package static func start(
+        name: String,
         arguments: [String],
         control: borrowing FileDescriptor,
         memoryBytes: UInt64
     ) throws(SystemError) -> WorkerProcess {
         var words =
-            unsafe (["switchyard"] + arguments).map { unsafe strdup($0) } + [nil]
+            unsafe ([name] + arguments).map { unsafe strdup($0) } + [nil]
         var variables = unsafe Self.environment.map { unsafe strdup($0) } + [nil]
         defer { unsafe (words + variables).forEach { unsafe free($0) } }
         let number = control.number
         let id = unsafe clinux_start_worker(
-            "/proc/self/exe",
+            CurrentProcess.programFile,
             &words,
             &variables,
             number,

@@ -56,7 +56,10 @@ package struct PluginProbe: Sendable {
     /// How long a probe may take.
     package let secondsMaximum: Double
 
-    package init(executable: String, secondsMaximum: Double = 30) {
+    package init(
+        executable: String = CurrentProcess.programFile,
+        secondsMaximum: Double = 30
+    ) {
         self.executable = executable
         self.secondsMaximum = secondsMaximum
     }
@@ -93,6 +96,7 @@ package struct PluginProbe: Sendable {
         do {
             child = try ChildProcess(
                 executable: executable,
+                name: "switchyard-trial",
                 arguments: [
                     Self.verb, nonce, request.file, request.shownAs, request.name,
                     String(request.version), request.settings, request.resources,

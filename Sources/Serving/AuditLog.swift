@@ -9,25 +9,23 @@ import Platform
 
 /// Appends to `<logs>/audit.jsonl`; older files are `audit-<time>.jsonl`.
 package final class AuditLog: Sendable {
-    private let folder: String
+    private let file: RotatingFile
     private let state: HostState
     private let log: EventLog
-    /// Held while a line is written, so that lines of several threads do not mix.
-    private let turn = Guarded<Void>(())
 
-    /// Bytes of a file before the next one is begun, and how many are kept.
-    private static let fileBytes = 16 << 20
-    private static let filesKept = 8
     /// Changes and errors of one attempt that are written.
     private static let linesShown = 100
 
     package init(folder: String, state: HostState, log: EventLog) {
-        self.folder = folder
+        file = Self.file(in: folder)
         self.state = state
         self.log = log
     }
 
-    private var path: String { "\(folder)/audit.jsonl" }
+    /// The file of a folder of logs.
+    package static func file(in folder: String) -> RotatingFile {
+        RotatingFile(folder: folder, name: "audit", bytesMaximum: 16 << 20, filesKept: 8)
+    }
 
     /// Writes down an attempt.
     ///
@@ -48,14 +46,13 @@ package final class AuditLog: Sendable {
                 .init("action", .string(action)), .init("outcome", .string(outcome)),
             ] + facts
         )
-        let line = Array("\(value.text)\n".utf8)
-        let failure = turn.withLock { _ in append(line) }
+        let failure = file.append(Array("\(value.text)\n".utf8))
         state.setAuditFailing(failure != nil)
         if let failure {
             log.write(
                 .error,
                 "audit.failing",
-                "\(path) cannot be written: \(failure); the line was \(value.text)"
+                "\(file.path) cannot be written: \(failure); the line was \(value.text)"
             )
         }
     }
@@ -112,25 +109,5 @@ package final class AuditLog: Sendable {
             shown.append(.string("… and \(lines.count - linesShown) more"))
         }
         return [.init(name, .array(shown))]
-    }
-
-    /// Appends one line; returns why that was not possible.
-    private func append(_ line: [UInt8]) -> SystemError? {
-        do throws(SystemError) {
-            try Directory.createAll(folder)
-            if let facts = try? File.facts(path), facts.size >= Self.fileBytes { try rotate() }
-            let file = try File.open(path, access: .append, mode: 0o640)
-            try file.writeAll(line.span)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    private func rotate() throws(SystemError) {
-        try File.rename(path, to: "\(folder)/audit-\(Timestamp.text(.now())).jsonl")
-        let old = try Directory.names(in: folder)
-            .filter { $0.hasPrefix("audit-") && $0.hasSuffix(".jsonl") }
-        for name in old.dropLast(Self.filesKept) { try? File.remove("\(folder)/\(name)") }
     }
 }

@@ -346,6 +346,14 @@ final class Connection: LoopClient {
 
     /// Answers a fault; nothing more is read from the connection.
     private func refuse(_ fault: HTTPFault) {
+        if let foreign = fault.foreign {
+            let peer = Socket.peerText(of: socket)
+            owner.state.rareEvents.note(
+                "connection.foreign",
+                kind: foreign.rawValue,
+                "\(peer) speaks \(foreign.rawValue) on the clients' port: \(fault.problem)"
+            )
+        }
         var word = slot.word
         if !word.isExecuting {
             slot.sequence += 1

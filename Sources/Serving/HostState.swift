@@ -1,5 +1,6 @@
 // What all threads of a host share: what was configured, and a few words that change.
 
+package import Logging
 package import Platform
 import Synchronization
 
@@ -12,6 +13,8 @@ package final class HostState: Sendable {
     package let region: SlotRegion
     /// Where this process tells of itself; nil: nobody would read it.
     package let board: WorkerBoard?
+    /// Events that clients cause.
+    let rareEvents: RareEvents
     /// Failures of requests for which there is no endpoint.
     package let unassigned = ErrorCounters()
     private let draining = Atomic<Bool>(false)
@@ -21,8 +24,10 @@ package final class HostState: Sendable {
     package init(
         configuration: ServerConfiguration,
         region: SlotRegion,
-        board: WorkerBoard? = nil
+        board: WorkerBoard? = nil,
+        log: EventLog = EventLog { _ in }
     ) {
+        rareEvents = RareEvents(log)
         self.configuration = configuration
         self.region = region
         self.board = board

@@ -17,7 +17,7 @@ package struct PendingRequest {
     }
 
     private let allowsEmptyLine: Bool
-    private var parser = RequestParser()
+    private var parser: RequestParser
     /// The head, once it is complete.
     package private(set) var head: RequestHead?
     private var chunks: ChunkedBody?
@@ -29,6 +29,7 @@ package struct PendingRequest {
     /// A request that nothing is known of; `allowsEmptyLine` is for the first behind another one.
     package init(allowsEmptyLine: Bool = true) {
         self.allowsEmptyLine = allowsEmptyLine
+        parser = RequestParser(mayBeginEmpty: allowsEmptyLine)
     }
 
     /// Looks at the input, which begins where it began before.

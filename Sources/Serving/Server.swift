@@ -73,7 +73,12 @@ package final class Server {
             }
             let region =
                 try link?.region ?? SlotRegion(count: try HostFolders.connections(configuration))
-            state = HostState(configuration: configuration, region: region, board: link?.board)
+            state = HostState(
+                configuration: configuration,
+                region: region,
+                board: link?.board,
+                log: log
+            )
             loops = try LoopGroup(state, log)
             quarantine = QuarantineBook(
                 state: configuration.state,
@@ -251,7 +256,7 @@ package final class Server {
     ) throws -> Committer {
         let configuration = state.configuration
         let store = DeploymentStore(root: configuration.deployments)
-        let program = try configuration.probeExecutable ?? CurrentProcess.executable()
+        let program = configuration.probeExecutable ?? CurrentProcess.programFile
         let loader = DeploymentLoader(
             store: store,
             copies: "\(configuration.state)/plugins",

@@ -412,8 +412,15 @@ extension ServingLoop {
             body: &body
         )
         if fault.status == .serviceUnavailable { fields.append(literal: "Retry-After: 1\r\n") }
-        finishAnswer(fault.status, .close, withBody: head?.method != .head)
+        // RFC 9110 9.3.2: whatever is answered to HEAD has no content, also where the rest of its head
+        // is beyond reading.
+        let isHead = head.map { $0.method == .head } ?? Self.beginsWithHead(text)
+        finishAnswer(fault.status, .close, withBody: !isHead)
         leaveRecords(key: number.key, startedAt: startedAt, content: [UInt8]().span)
+    }
+
+    private static func beginsWithHead(_ text: Span<UInt8>) -> Bool {
+        text.count >= 5 && Bytes.equal(text, 0..<5, "HEAD ")
     }
 
     func refuseMethod(_ allowed: String, _ exchange: Exchange) {

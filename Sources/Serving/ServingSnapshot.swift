@@ -118,6 +118,8 @@ package final class ServingSnapshot: Sendable {
     private let services: PathTable<PreparedEndpoint>
     /// What Open Inference calls models, alone or with a slash and a version.
     private let openModels: PathTable<ModelTarget>
+    /// What refusals of unknown names look into.
+    let names: KnownNames
 
     /// Prepares the paths: an endpoint's name alone or with `latest`; a deployment's name with a
     /// version, with a branch and a version, and alone where no endpoint has it.
@@ -134,6 +136,7 @@ package final class ServingSnapshot: Sendable {
         self.revision = revision
         self.endpoints = endpoints
         self.deployments = deployments
+        names = KnownNames(endpoints, deployments)
         var list = PathList<PreparedTarget>()
         var services = PathList<PreparedEndpoint>()
         var models = PathList<ModelTarget>()
@@ -215,95 +218,6 @@ package final class ServingSnapshot: Sendable {
     package static func deployment(openName name: String) -> String {
         guard let tilde = name.lastIndex(of: "~") else { return "main/\(name)" }
         return "\(Names.branch(ofFolder: String(name[..<tilde])))/\(name[tilde...].dropFirst())"
-    }
-
-    /// Why a service and an endpoint, with a slash between them, name nothing.
-    func missing(service path: String) -> Failure {
-        let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
-        let (service, name) = (parts.first ?? "", parts.last ?? "")
-        let inService = endpoints.filter { $0.service == service }.map(\.name)
-        guard inService.isEmpty else {
-            return Failure(
-                .endpointNotFound,
-                "the service '\(service)' has no endpoint '\(name.prefix(Names.lengthMaximum))'; "
-                    + "it "
-                    + "has \(inService.joined(separator: ", "))"
-            )
-        }
-        let guess = Suggestion.nearest(to: service, in: endpoints.map(\.service))
-        return Failure(
-            .endpointNotFound,
-            "there is no service '\(service.prefix(Names.lengthMaximum))'"
-                + (guess.map { "; did you mean '\($0)'?" } ?? "")
-        )
-    }
-
-    /// Why Open Inference's name of a model, and of a version, names nothing.
-    func missing(model name: String, version: String?) -> Failure {
-        guard let version else {
-            guard name.contains("~") else { return missing(name) }
-            return missing(model: name, version: "latest")
-        }
-        if let endpoint = endpoints.first(where: { $0.name == name }) {
-            let arms = endpoint.splits.map { String(decoding: $0.name, as: UTF8.self) }
-            return Failure(
-                .backendNotFound,
-                "the endpoint '\(name)' has no split '\(version.prefix(Names.lengthMaximum))'; its "
-                    + "versions are its splits: \(arms.joined(separator: ", "))"
-            )
-        }
-        let parts = name.split(separator: "~")
-        guard parts.count > 1, let last = parts.last else {
-            return missing("\(name)/\(version)")
-        }
-        return missing("\(last)/\(parts.dropLast().joined(separator: "~"))/\(version)")
-    }
-
-    /// Why a path, without its `/v1/`, names nothing.
-    package func missing(_ path: String) -> Failure {
-        let parts = path.split(separator: "/").map { String($0.prefix(Names.lengthMaximum)) }
-        guard parts.count > 1, let name = parts.first, let version = parts.last else {
-            guard !unloaded.contains("main/\(path)") else {
-                return Failure(.versionNotLoaded, "an admin has unloaded main/\(path)")
-            }
-            let names = endpoints.map(\.name) + deployments.map(\.reference.name)
-            let guess = Suggestion.nearest(to: path, in: names)
-            return Failure(
-                .endpointNotFound,
-                "there is no endpoint and no deployment '\(parts.first ?? "")'"
-                    + (guess.map { "; did you mean '\($0)'?" } ?? "")
-            )
-        }
-        let branch = parts.count == 3 ? Names.branch(ofFolder: parts[1]) : "main"
-        guard !unloaded.contains("\(branch)/\(name)") else {
-            return Failure(.versionNotLoaded, "an admin has unloaded \(branch)/\(name)")
-        }
-        let loaded = deployments.filter {
-            $0.reference.name == name && $0.reference.branch == branch
-        }
-        if loaded.isEmpty, endpoints.contains(where: { $0.name == name }) {
-            return Failure(
-                .deploymentNotFound,
-                "'\(name)' is an endpoint, which has no versions: leave '\(version)' out, or name "
-                    + "a deployment"
-            )
-        }
-        guard !loaded.isEmpty else {
-            return Failure(
-                .deploymentNotFound,
-                "there is no deployment '\(branch)/\(name)' with a version that can be loaded"
-            )
-        }
-        let argument = DeploymentName(branch: branch, name: name)?.argument ?? name
-        let versions = loaded.map { deployment in
-            let number = deployment.version.number
-            return deployment.reference.version.alias.map { "\(number) (\($0))" } ?? "\(number)"
-        }.joined(separator: ", ")
-        return Failure(
-            .versionNotLoaded,
-            "the version '\(version)' of \(branch)/\(name) is not loaded; loaded are \(versions)"
-                + "; 'switchyard alias set \(argument) ALIAS VERSION --reload' loads one"
-        )
     }
 }
 

@@ -15,7 +15,7 @@ package final class WorkerLink: Sendable {
     /// Where clients connect.
     package let addresses: [SocketAddress]
     /// The listeners for admins, in the order of the configuration; the first is the Unix socket.
-    package let adminListeners: [(number: CInt, address: String)]
+    package let adminListeners: [InheritedListener]
     /// Where each loop gets its connections from.
     let channels: [CInt]
     /// Workers that have died and are not written down yet.
@@ -92,7 +92,7 @@ package final class WorkerLink: Sendable {
     package init(_ control: consuming FileDescriptor) throws {
         let socket = MessageSocket(control)
         var (region, board): (SlotRegion?, WorkerBoard?) = (nil, nil)
-        var (channels, admins): ([CInt], [(number: CInt, address: String)]) = ([], [])
+        var (channels, admins): ([CInt], [InheritedListener]) = ([], [])
         var (addresses, deaths): ([SocketAddress], [Death]) = ([], [])
         var (role, lock): (WorkerRole?, CInt) = (nil, -1)
         var died: UInt64 = 0
@@ -115,7 +115,8 @@ package final class WorkerLink: Sendable {
                 board = try descriptor.flatMap { try WorkerBoard(adopting: .init(owning: $0)) }
             case .lock: lock = descriptor ?? -1
             case .channel: channels += message.descriptors
-            case .adminListener: descriptor.map { admins.append(($0, message.text)) }
+            case .adminListener:
+                descriptor.map { admins.append(.init(number: $0, text: message.text)) }
             case .address: SocketAddress(message.text).map { addresses.append($0) }
             case .death:
                 if let death = try Self.death(message) { Self.add(death, to: &deaths) }

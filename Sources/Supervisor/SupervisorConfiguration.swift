@@ -10,8 +10,10 @@ package struct SupervisorConfiguration: Sendable {
     package var connections = 1024
     package var connectionsPerAddress = Int.max
     /// The listeners for admins, which the workers answer on.
-    package var adminListeners: [(number: CInt, address: String)] = []
-    /// What a worker is started with, behind the program's name.
+    package var adminListeners: [InheritedListener] = []
+    /// What `ps` shows as the program of a worker.
+    package var workerName = "switchyard-worker"
+    /// What a worker is started with, behind that name.
     package var workerArguments: [String] = []
     /// Bytes that a worker may have; 0: no limit.
     package var workerMemoryBytes: UInt64 = 0

@@ -71,6 +71,7 @@ final class Worker {
             ends.append(channel.other)
         }
         let process = try WorkerProcess.start(
+            name: house.configuration.workerName,
             arguments: house.configuration.workerArguments,
             control: line.other.descriptor,
             memoryBytes: house.configuration.memoryGroup == nil
@@ -83,7 +84,7 @@ final class Worker {
         worker.tell(.lock, descriptors: [house.lock.number])
         for address in house.addresses { worker.tell(.address, text: "\(address)") }
         for listener in house.configuration.adminListeners {
-            worker.tell(.adminListener, text: listener.address, descriptors: [listener.number])
+            worker.tell(.adminListener, text: listener.text, descriptors: [listener.number])
         }
         for start in stride(from: 0, to: ends.count, by: 64) {
             let some = ends[start..<min(start + 64, ends.count)]

@@ -192,8 +192,8 @@ def rows(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("curves", nargs="*", metavar="CURVE", help=", ".join(CURVES))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help="of load, for each point of a round")
+    parser.add_argument("--rounds", type=int, default=hosts.few(3))
+    parser.add_argument("--seconds", type=int, default=hosts.few(2), help="of load, for each point of a round")
     options = parser.parse_args()
     unknown = set(options.curves) - set(CURVES)
     if unknown:

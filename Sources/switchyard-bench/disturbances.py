@@ -86,8 +86,8 @@ DISTURBANCES = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=hosts.few(5))
+    parser.add_argument("--seconds", type=int, default=hosts.few(3))
     options = parser.parse_args()
     print("| disturbance | p99 alone µs | p99 beside it µs | ratio | wanted | |")
     print("|---|--:|--:|--:|--:|---|")

@@ -219,8 +219,8 @@ def images(library, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=hosts.few(5))
+    parser.add_argument("--seconds", type=int, default=hosts.few(5))
     parser.add_argument("--only", choices=["reloads", "burning", "rollbacks", "images"])
     options = parser.parse_args()
     parts = {

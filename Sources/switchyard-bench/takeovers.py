@@ -136,8 +136,8 @@ def memory():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=hosts.few(5))
+    parser.add_argument("--seconds", type=int, default=hosts.few(4))
     parser.add_argument("--before", help="a checkout with another build")
     parser.add_argument("--only", choices=["costs", "pauses", "memory"])
     options = parser.parse_args()

@@ -60,7 +60,7 @@ extension Command {
         _ arguments: Arguments,
         data: String?
     ) throws -> PluginProbe.Outcome {
-        try PluginProbe(executable: CurrentProcess.executable()).run(
+        try PluginProbe().run(
             ProbeRequest(
                 file: Path.absolute(path),
                 shownAs: path,

@@ -38,7 +38,7 @@ extension Command {
                 examples: try examples(arguments.value("examples"))
             )
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
-            let probe = PluginProbe(executable: try CurrentProcess.executable())
+            let probe = PluginProbe()
             let published = try store.publish(request, probe: probe)
             if arguments.has("json") {
                 let value = JSONValue.object([

@@ -35,7 +35,7 @@ struct ExampleRun {
         _ arguments: Arguments
     ) throws -> [JSONValue] {
         let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
-        let probe = PluginProbe(executable: try CurrentProcess.executable())
+        let probe = PluginProbe()
         var examples: [JSONValue] = []
         for split in endpoint.splits {
             guard case .deployment(let reference) = split.backend else { continue }

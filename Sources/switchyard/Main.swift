@@ -1,6 +1,7 @@
 // The program: finds the command, runs it, turns what it throws into a sentence and a status.
 
 import Bytes
+import Logging
 import Platform
 import PluginHost
 import Serving
@@ -17,7 +18,14 @@ enum Main {
         if line.first == WorkerProgram.verb {
             CurrentProcess.exitNow(WorkerProgram.run(Array(line.dropFirst())))
         }
-        CurrentProcess.exitNow(run(line).rawValue)
+        let status = run(line)
+        flushEvents()
+        CurrentProcess.exitNow(status.rawValue)
+    }
+
+    /// Gives events that wait a second to be read.
+    static func flushEvents() {
+        EventQueue.shared.flush(by: MonotonicClock.now() + 1_000_000_000)
     }
 
     static func run(_ line: [String]) -> ExitStatus {

@@ -1,4 +1,6 @@
 import Admin
+import Bytes
+import Endpoints
 import Logging
 import Platform
 import Serving
@@ -9,20 +11,24 @@ final class RunningHost {
     private let admin: AdminServer
     private let watch: ConfigurationWatch?
     private let log: EventLog
+    private let folders: ServerConfiguration
 
     /// Starts it; with a `link` as the worker of a supervisor, when that wants it to serve.
     init(_ host: HostArguments, _ log: EventLog, _ link: WorkerLink? = nil) throws {
         self.log = log
+        folders = host.configuration
         server = try Server(host.configuration, log: log, link: link)
         admin = try AdminServer(host.admin, server.control, inherited: link?.adminListeners)
         watch = host.watches ? try Self.startWatch(server.control) : nil
     }
 
-    /// Prints what is live and where it listens.
-    func report() {
-        for line in server.takeReport() { StandardStream.output(line + "\n") }
+    /// What is live, where it listens, and what to type next, a line each; `program` is how the host
+    /// was called.
+    func report(program: String) -> String {
+        var text = ""
+        for line in server.takeReport() { text += line + "\n" }
         for address in server.addresses {
-            StandardStream.output("listening on \(address)\n")
+            text += "listening on \(address)\n"
             if !address.isLoopback {
                 log.write(
                     .warning,
@@ -32,11 +38,42 @@ final class RunningHost {
             }
         }
         for address in admin.addresses {
-            StandardStream.output("admin listening on \(address)\n")
+            text += "admin listening on \(address)\n"
+            if !address.isLoopback {
+                log.write(
+                    .warning,
+                    "admin.public",
+                    "admins are let in at \(address) from other machines, by a key that anybody "
+                        + "on the way can read: put TLS before it, or listen on 127.0.0.1"
+                )
+            }
         }
         for address in admin.metricsAddresses {
-            StandardStream.output("metrics listening on \(address)\n")
+            text += "metrics listening on \(address)\n"
         }
+        if let endpoint = server.board.live.committed.configuration.endpoints.first?.name {
+            let words = [program, "predict", endpoint, "--examples"] + clientWords
+            let line = words.map(Visible.word).joined(separator: " ")
+            text += "ask it from another terminal: \(line)\n"
+        }
+        return text
+    }
+
+    /// What a command needs to find this host, where that is not what it would take itself.
+    private var clientWords: [String] {
+        let usual = ServerConfiguration()
+        var words: [String] = []
+        for (option, value, usual) in [
+            ("--endpoints", folders.endpoints, usual.endpoints),
+            ("--deployments", folders.deployments, usual.deployments),
+            ("--state", folders.state, usual.state),
+        ] where value != usual {
+            words += [option, value]
+        }
+        if let address = server.addresses.first, address != .ipv4(0x7f00_0001, port: 8080) {
+            words += ["--host", "\(address)"]
+        }
+        return words
     }
 
     /// Ends it; whether everything was done in time. See `Server.shutDown`.

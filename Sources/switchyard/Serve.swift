@@ -117,7 +117,8 @@ extension Command {
     ) throws -> ExitStatus {
         try host.admin.check()
         let running = try RunningHost(host, EventLog())
-        running.report()
+        let lines = running.report(program: CommandLine.arguments[0])
+        _ = try? Thread(name: "report") { StandardStream.output(lines) }
         try waitForEnd(signals, running.server)
         // A second signal to end means now.
         var isForced = false

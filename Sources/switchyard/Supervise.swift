@@ -22,7 +22,7 @@ extension Command {
         configuration.connections = try HostFolders.connections(host.configuration)
         configuration.connectionsPerAddress = host.configuration.limits.connectionsPerAddress
         configuration.workerArguments =
-            [WorkerProgram.verb] + CommandLine.arguments.dropFirst(2)
+            [WorkerProgram.verb, CommandLine.arguments[0]] + CommandLine.arguments.dropFirst(2)
         configuration.workerMemoryBytes = host.workerMemoryBytes
         if host.workerMemoryBytes > 0 {
             configuration.memoryGroup = MemoryGroup(bytes: host.workerMemoryBytes)

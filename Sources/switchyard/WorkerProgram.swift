@@ -9,6 +9,8 @@ enum WorkerProgram {
     static let verb = "serve-worker"
 
     /// Runs until the supervisor wants it to end. Returns the exit status of one that cannot begin.
+    ///
+    /// - Parameter words: how the host was called, then the words behind its verb.
     static func run(_ words: [String]) -> Int32 {
         do {
             // What asks the host to end goes to the supervisor, which says so in its own way.
@@ -17,13 +19,20 @@ enum WorkerProgram {
                 StandardStream.errors("\(verb): for the host's own use\n")
                 return ExitStatus.usage.rawValue
             }
-            let arguments = try Arguments(words, options: Command.serve.options)
+            CurrentThread.takeName("switchyard-worker")
+            let arguments = try Arguments(
+                Array(words.dropFirst()),
+                options: Command.serve.options
+            )
             let host = try HostArguments(arguments)
             _ = CurrentProcess.raiseDescriptorLimit()
             let link = try WorkerLink(control)
             link.board.catchFaults()
             let wishes = Guarded<[WorkerLink.Wish]>([])
-            _ = try Thread(name: "host", stackBytes: 8 << 20) { serve(host, link, wishes) }
+            let program = words.first ?? "switchyard"
+            _ = try Thread(name: "host", stackBytes: 8 << 20) {
+                serve(host, link, wishes, program: program)
+            }
             try link.run { wish in
                 wishes.withLock { $0.append(wish) }
                 wishes.notify()
@@ -41,15 +50,22 @@ enum WorkerProgram {
     private static func serve(
         _ host: HostArguments,
         _ link: WorkerLink,
-        _ wishes: Guarded<[WorkerLink.Wish]>
+        _ wishes: Guarded<[WorkerLink.Wish]>,
+        program: String
     ) {
         let running: RunningHost
         do {
             running = try RunningHost(host, EventLog(), link)
         } catch {
-            CurrentProcess.exitNow(Main.complain(Command.serve, error).rawValue)
+            let status = Main.complain(Command.serve, error)
+            Main.flushEvents()
+            CurrentProcess.exitNow(status.rawValue)
         }
-        if link.role == .first { running.report() }
+        if link.role == .first {
+            // Whoever reads standard output may stop reading.
+            let lines = running.report(program: program)
+            _ = try? Thread(name: "report") { StandardStream.output(lines) }
+        }
         while true {
             let wish = wishes.wait { $0.isEmpty ? nil : $0.removeFirst() }
             switch wish {
@@ -72,6 +88,7 @@ enum WorkerProgram {
                 wishes.contains { if case .reload = $0 { false } else { true } }
             }
         }
+        Main.flushEvents()
         CurrentProcess.exitNow(isComplete ? 0 : ExitStatus.failure.rawValue)
     }
 }

@@ -142,6 +142,15 @@ final class LiveAdmin: CustomReflectable {
         }
     }
 
+    /// The lines of the file of refusals.
+    func refused() throws -> [JSONValue] {
+        let path = "\(configuration.logs)/admin-refused.jsonl"
+        guard File.exists(path) else { return [] }
+        return try File.read(path, limit: 1 << 28).split(separator: 0x0a).map {
+            try JSONValue(parsing: Array($0))
+        }
+    }
+
     /// The samples of the metrics, by their names with labels.
     func samples() throws -> [String: String] {
         let text = try call("GET", "/metrics").text

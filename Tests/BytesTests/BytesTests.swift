@@ -34,4 +34,21 @@ struct BytesTests {
         #expect(Suggestion.nearest(to: "banana", in: ["deployment", "value", "weight"]) == nil)
         #expect(Suggestion.nearest(to: "x", in: ["a", "b"]) == nil)
     }
+
+    @Test func `among thousands of words a near one is found by looking at a few`() {
+        let index = SuggestionIndex(
+            (0..<5000).map { "endpoint_\($0 * 7919)" } + ["pricing", "fraud"]
+        )
+        for (typed, meant) in [
+            ("pricnig", "pricing"), ("rpicing", "pricing"), ("prcing", "pricing"),
+            ("xfraud", "fraud"),
+            ("frauds", "fraud"), ("pricing", "pricing"),
+        ] {
+            #expect(index.nearest(to: typed) == meant, "\(typed)")
+        }
+        for typed in ["banana", "", String(repeating: "endpoint_", count: 100)] {
+            #expect(index.nearest(to: typed) == nil, "\(typed)")
+        }
+        #expect(SuggestionIndex([]).nearest(to: "a") == nil)
+    }
 }

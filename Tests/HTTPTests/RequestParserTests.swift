@@ -79,6 +79,77 @@ struct RequestParserTests {
         #expect(fault?.status == .badRequest, "\(String(describing: fault))")
     }
 
+    // RFC 3986 3.2: a host, and digits behind a colon; RFC 9112 3.2: an empty value where there is none.
+    @Test(arguments: [
+        ("a", true), ("a:80", true), ("a:", true), ("", true), ("127.0.0.1:8080", true),
+        ("[::1]", true), ("[::1]:8080", true), ("[1:2:3:4:5:6:7:8]", true), ("[::]", true),
+        ("[::ffff:127.0.0.1]", true), ("[1::]", true), ("[v1.fe80:a]", true), ("a%41b", true),
+        ("x_y.example", true), ("a:65535", true), ("*", true),
+        ("a:b", false), ("a:65536", false), ("::1", false), ("[::1", false), ("::1]", false),
+        ("[]", false), ("[1:2:3:4:5:6:7]", false), ("[1:2:3:4:5:6:7:8:9]", false),
+        ("[1::2::3]", false), ("[::12345]", false), ("[::g]", false), ("[::1]x", false),
+        ("[::1]:b", false), ("[127.0.0.1]", false), ("[v.a]", false), ("[:1]", false),
+        ("a%zz", false), ("a%4", false), ("a%", false), ("user@a", false), ("user:pw@a", false),
+        ("a/b", false), ("a?b", false), ("a#b", false), ("a b", false), (":80", false),
+        ("a:80:80", false), ("[::1.2.3]", false), ("[::1.2.3.256]", false),
+    ])
+    func `a Host is what RFC 3986 calls a host with a port`(host: String, isFine: Bool) throws {
+        let text = "GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n"
+        if isFine {
+            #expect(throws: Never.self) { try parse(text) }
+        } else {
+            let fault = #expect(throws: HTTPFault.self) { try parse(text) }
+            #expect(fault?.status == .badRequest)
+        }
+        // In a target the same counts, but for the empty one.
+        let target = "GET http://\(host)/ HTTP/1.1\r\nHost: a\r\n\r\n"
+        if isFine, !host.isEmpty {
+            #expect(throws: Never.self) { try parse(target) }
+        } else if !["a/b", "a?b"].contains(host) {
+            let fault = #expect(throws: HTTPFault.self) { try parse(target) }
+            #expect(fault?.status == .badRequest)
+        }
+    }
+
+    @Test(arguments: ["/x#y", "/#", "/x?a#b", "http://a/x#y", "http://a#y", "http://a?x#y"])
+    func `a target has no fragment`(target: String) {
+        let fault = #expect(throws: HTTPFault.self) {
+            try parse("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+        }
+        #expect(fault?.status == .badRequest)
+    }
+
+    @Test(arguments: [
+        ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{fc}", ForeignProtocol.tls, Status.badRequest),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", .http2, .versionNotSupported),
+        (
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", .proxy,
+            .badRequest
+        ),
+        ("PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", .proxy, .badRequest),
+        ("\r\n\r\n\u{0}\r\nQUIT\n!\u{11}", .proxy, .badRequest),
+    ])
+    func `another protocol is recognised, in one piece and byte by byte`(
+        text: String,
+        name: ForeignProtocol,
+        status: Status
+    ) throws {
+        let fault = #expect(throws: HTTPFault.self) { try parse(text) }
+        #expect(fault?.foreign == name && fault?.status == status)
+        let bytes = Array(text.utf8)
+        var parser = RequestParser()
+        var found: HTTPFault?
+        for count in 1...bytes.count where found == nil {
+            let part = Array(bytes[..<count])
+            do throws(HTTPFault) {
+                _ = try parser.parse(part.span, limits: HTTPLimits())
+            } catch {
+                found = error
+            }
+        }
+        #expect(found == fault)
+    }
+
     @Test(arguments: [
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", Status.notImplemented),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", .notImplemented),
@@ -202,10 +273,29 @@ struct ChunkedBodyTests {
         "0\r\nno colon\r\n\r\n", "0\r\n: x\r\n\r\n", "0\r\n folded: x\r\n\r\n",
         "0\r\nA : b\r\n\r\n",
         "0\r\nA: \u{0}\r\n\r\n",
+        "5;\r\nhello\r\n0\r\n\r\n", "5;;\r\nhello\r\n0\r\n\r\n", "5;=a\r\nhello\r\n0\r\n\r\n",
+        "5;a=\r\nhello\r\n0\r\n\r\n", "5;a=\"b\r\nhello\r\n0\r\n\r\n",
+        "5;a b\r\nhello\r\n0\r\n\r\n",
     ])
     func `bad framing is refused`(text: String) {
         let fault = #expect(throws: HTTPFault.self) { try read(text) }
         #expect(fault?.status == .badRequest)
+    }
+
+    @Test(arguments: [
+        "5;a\r\n", "5;a=b\r\n", "5 ; a = b\r\n", "5;a=\"b c;\"\r\n", "5;a=\"\\\"\";d\r\n",
+        "5;a;b=c\r\n",
+    ])
+    func `an extension with a name is passed over`(line: String) throws {
+        let result = try #require(try read("\(line)hello\r\n0\r\n\r\n"))
+        #expect(result.1 == "hello")
+    }
+
+    @Test func `trailer fields are bounded as header fields are`() throws {
+        let trailers = { (n: Int) in String(repeating: "A: b\r\n", count: n) }
+        #expect(try read("0\r\n\(trailers(100))\r\n") != nil)
+        let fault = #expect(throws: HTTPFault.self) { try read("0\r\n\(trailers(101))\r\n") }
+        #expect(fault?.status == .headerFieldsTooLarge)
     }
 
     @Test func `the bound is of the bytes on the wire, however they are cut`() {

@@ -182,7 +182,7 @@ struct CallTests {
         ("/v1/area/2", "version_not_loaded", "the version '2' of main/area is not loaded"),
         (
             "/v1/area/prod", "version_not_loaded",
-            "'switchyard alias set area ALIAS VERSION --reload'"
+            "a version is loaded once an endpoint or an alias names it"
         ),
         ("/v1/area/bob/latest", "deployment_not_found", "there is no deployment 'bob/area'"),
         ("/v1/sticky/3", "deployment_not_found", "'sticky' is an endpoint, which has no versions"),

@@ -65,6 +65,12 @@ final class LiveHost {
         return server.addresses[0]
     }
 
+    /// The events of one name, in order.
+    func eventLines(_ name: String) -> [JSONValue] {
+        events.withLock { $0 }.compactMap { try? JSONValue(parsing: Array($0.utf8)) }
+            .filter { $0["event"]?.string == name }
+    }
+
     func stop() -> Bool {
         defer { server = nil }
         return server?.shutDown() ?? false

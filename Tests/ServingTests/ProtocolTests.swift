@@ -156,6 +156,68 @@ struct ProtocolTests {
         #expect(try client.isAtEnd())
     }
 
+    @Test func `two empty lines before a request are refused, whole and split`() throws {
+        let host = try host()
+        for parts in [
+            ["\r\n\r\n", request(1)], ["\r\n", "\r\n" + request(1)], ["\r\n\r\n" + request(1)],
+        ] {
+            let client = try host.client()
+            for part in parts {
+                try client.send(part)
+                MonotonicClock.sleep(nanoseconds: 20_000_000)
+            }
+            let answer = try client.answer()
+            #expect(
+                answer.status == 400 && answer.text.contains("more than one empty line"),
+                "\(parts)"
+            )
+        }
+        for parts in [["\r\n", request(1)], ["\r\n" + request(1)], ["\r", "\n", request(1)]] {
+            let client = try host.client()
+            for part in parts {
+                try client.send(part)
+                MonotonicClock.sleep(nanoseconds: 20_000_000)
+            }
+            #expect(try client.answer().status == 200, "\(parts)")
+        }
+    }
+
+    @Test(arguments: [
+        ("HEAD /v1/e HTTP/1.1\r\nHost: h\r\n\r\n", 405),
+        ("HEAD /nowhere HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+        ("HEAD /v1/e HTTP/1.1\r\n\r\n", 400), ("HEAD /v1/e#x HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("HEAD /health/ready/none HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+        ("HEAD /%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("HEAD /v2/models/none HTTP/1.1\r\nHost: h\r\n\r\n", 404),
+    ])
+    func `a refusal of HEAD has no content`(text: String, status: Int) throws {
+        let host = try host()
+        let client = try host.client()
+        try client.send(text)
+        client.finishSending()
+        let received = String(decoding: try client.rest(), as: UTF8.self)
+        #expect(received.hasPrefix("HTTP/1.1 \(status) "), "\(received)")
+        #expect(received.hasSuffix("\r\n\r\n"), "\(received)")
+    }
+
+    @Test func `another protocol is answered, and one event a minute names it`() throws {
+        let host = try host()
+        for text in [
+            "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n\(request(1))",
+        ] {
+            for _ in 0..<20 {
+                let client = try host.client()
+                try client.send(text)
+                let answer = try client.answer()
+                #expect(answer.status == (text.hasPrefix("PRI") ? 505 : 400))
+            }
+        }
+        let events = host.eventLines("connection.foreign")
+        #expect(events.count == 3, "\(events)")
+        #expect(events.first?["message"]?.string?.hasPrefix("127.0.0.1 speaks TLS") == true)
+    }
+
     @Test func `an HTTP/1.0 client that wants to go on is told so`() throws {
         let host = try host()
         let client = try host.client()

@@ -38,6 +38,8 @@ int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int millise
 int clinux_eventfd(void);
 int clinux_accept(int descriptor);
 int clinux_memfd(const char *name);
+// Writes to a pipe or a socket what can be written without waiting; nothing to anything else.
+long clinux_try_write(int descriptor, const void *bytes, size_t count);
 
 // A descriptor that becomes readable when one of `signals` is pending. Blocks them for the process.
 int clinux_signalfd(const int *signals, int count);
