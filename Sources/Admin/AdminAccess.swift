@@ -1,8 +1,8 @@
 // Who may administer: on the Unix socket the host's own user and root, on TCP whoever has a key.
 //
-// A browser can be made to send requests to a host on this machine, or through a tunnel that ends at
-// the Unix socket; so a request with an `Origin` or a `Sec-Fetch-Site`, or with a `Host` that is a
-// foreign name, is refused whatever key it has.
+// A browser can be made to send requests to a host on this machine, or through a tunnel that ends
+// at the Unix socket; so a request with an `Origin` or a `Sec-Fetch-Site`, or with a `Host` that is
+// a foreign name, is refused whatever key it has.
 
 import Bytes
 import Digest

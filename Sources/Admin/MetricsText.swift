@@ -157,7 +157,7 @@ struct MetricsText {
             "switchyard_buffered_bytes",
             "gauge",
             "Bytes of requests and answers that lie on the heap.",
-            "\(control.state.spilled)"
+            "\(control.state.memory.bytes)"
         )
     }
 

@@ -117,6 +117,8 @@ extension OpenAPI {
         #"""
           "version": {"type": "string", "description": "The host's own version."},
           "processId": {"type": "integer"},
+          "recycleFailed": {"type": "string",
+            "description": "Why no other worker has taken over; missing where nothing is known."},
           "startedAt": {"type": "string", "format": "date-time"},
           "uptimeSeconds": {"type": "integer"},
           "ready": {"type": "boolean"},

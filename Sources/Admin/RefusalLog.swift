@@ -1,5 +1,6 @@
-// Who was not let in. Anybody can be refused as often as he likes, so refusals are counted, and have
-// a file of their own beside the audit log: the first of a kind at once, then one line a minute.
+// Who was not let in. Anybody can be refused as often as he likes, so refusals are counted, and
+// have a file of their own beside the audit log: the first of a kind at once, then one line a
+// minute.
 
 import JSON
 import Logging

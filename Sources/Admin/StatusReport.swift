@@ -44,6 +44,9 @@ struct StatusReport {
         if let number = committed.revision.rollbackOf {
             members.append(.init("rollbackOf", .number("\(number)")))
         }
+        if let reason = control.recycleFailure {
+            members.append(.init("recycleFailed", .string(reason)))
+        }
         let connections = state.connections
         members += [
             .init("listeners", .array(control.addresses.map { .string("\($0)") })),

@@ -24,8 +24,8 @@ public enum Visible {
             }
         }
         guard !isPlain || text.isEmpty else { return text }
-        return
-            "'\(line(text).split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'"
+        let parts = line(text).split(separator: "'", omittingEmptySubsequences: false)
+        return "'\(parts.joined(separator: "'\\''"))'"
     }
 
     private static func visible(_ scalar: Unicode.Scalar) -> Unicode.Scalar {

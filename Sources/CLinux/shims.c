@@ -9,8 +9,11 @@
 #include <malloc.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +71,46 @@ int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 int clinux_accept(int descriptor) {
     return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
+
+int clinux_punch_hole(int descriptor, long offset, long length) {
+    return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int clinux_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return CPU_COUNT(&set);
+}
+
+int clinux_reap_other(const int *known, int count) {
+    siginfo_t info = {0};
+    // Looked at first: the ends of our own are read elsewhere.
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return 0;
+    for (int i = 0; i < count; i++) {
+        if (known[i] == info.si_pid) return 0;
+    }
+    return waitpid(info.si_pid, NULL, WNOHANG);
+}
+
+bool clinux_is_stopped(int process) {
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", process);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    if (length <= 0) return false;
+    text[length] = 0;
+    char *end = strrchr(text, ')');
+    return end && (end[2] == 'T' || end[2] == 't');
+}
+
+bool clinux_has_ended(int descriptor) {
+    struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
+    return poll(&wanted, 1, 0) == 1;
+}
+
+int clinux_thread_number(void) { return gettid(); }
 
 int clinux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 

@@ -246,7 +246,8 @@ int clinux_start_worker(
     setpgid(0, 0);
     if (memory > 0) {
         struct rlimit limit = {.rlim_cur = memory, .rlim_max = memory};
-        setrlimit(RLIMIT_AS, &limit);
+        // What is written to, reserved stacks included; not what is mapped to be read.
+        setrlimit(RLIMIT_DATA, &limit);
     }
     if (control == 3) {
         fcntl(3, F_SETFD, 0);

@@ -84,8 +84,8 @@ package struct ChunkedBody: Sendable {
         "a chunk's size is followed by something else than ';', a name and an optional value"
     )
 
-    /// Checks what may stand behind a size: `;name`, `;name=value` or `;name="a value"`, with blanks
-    /// around the signs (RFC 9112 7.1.1).
+    /// Checks what may stand behind a size: `;name`, `;name=value` or `;name="a value"`, with
+    /// blanks around the signs (RFC 9112 7.1.1).
     private static func checkExtensions(
         _ text: Span<UInt8>,
         _ place: Range<Int>

@@ -53,8 +53,8 @@ package enum ForeignProtocol: String, Sendable, CaseIterable {
         case .proxy:
             HTTPFault(
                 .badRequest,
-                "this begins with a line of the PROXY protocol, which is not spoken here: switch it "
-                    + "off in the balancer before this host",
+                "this begins with a line of the PROXY protocol, which is not spoken here: switch "
+                    + "it off in the balancer before this host",
                 foreign: self
             )
         }

@@ -72,6 +72,12 @@ public struct JSONDocument: Sendable {
         entries.reserveCapacity(64)
     }
 
+    /// Bytes of its storage.
+    public var capacityBytes: Int {
+        entries.capacity * MemoryLayout<JSONEntry>.stride
+            + names.capacity * MemoryLayout<Int32>.stride
+    }
+
     /// Forgets everything, and gives the storage back if it is for more than `count` values.
     public mutating func shrink(to count: Int) {
         if entries.capacity > count {

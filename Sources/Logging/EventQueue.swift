@@ -1,5 +1,5 @@
-// Events on their way to standard error. Whoever reads there may stop reading: then events wait here,
-// up to a bound, and no thread of the host waits for them.
+// Events on their way to standard error. Whoever reads there may stop reading: then events wait
+// here, up to a bound, and no thread of the host waits for them.
 
 import Platform
 

@@ -197,15 +197,20 @@ package enum CurrentProcess {
         unsafe getenv(name).map { unsafe String(cString: $0) }
     }
 
-    /// How many processors this process may run on.
+    /// How many processors this process may use: those that it may run on, or the share of them
+    /// that its control group gives, if that is less.
     package static var processors: Int {
-        max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
+        let runnable = Int(clinux_processors())
+        return max(1, min(runnable, group.processors ?? runnable))
     }
 
-    /// The machine's memory in bytes.
+    /// The memory in bytes that this process may use: the machine's, or its control group's.
     package static var memoryBytes: Int {
-        max(1 << 26, sysconf(CInt(_SC_PHYS_PAGES)) * sysconf(CInt(_SC_PAGESIZE)))
+        let machine = sysconf(CInt(_SC_PHYS_PAGES)) * sysconf(CInt(_SC_PAGESIZE))
+        return max(1 << 26, min(machine, group.memoryBytes ?? machine))
     }
+
+    private static let group = ControlGroup()
 
     /// How many descriptors this process may have open, after raising the limit as far as it goes.
     package static func raiseDescriptorLimit() -> Int {

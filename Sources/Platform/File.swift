@@ -62,6 +62,12 @@ package enum File {
         )
     }
 
+    /// Whether a path lies on a file system that is mounted read-only here. Calls `statvfs(3)`.
+    package static func isOnReadOnlyMount(_ path: String) -> Bool {
+        var facts = statvfs()
+        return unsafe statvfs(path, &facts) == 0 && facts.f_flag & UInt(ST_RDONLY) != 0
+    }
+
     /// Whether a path names anything.
     package static func exists(_ path: String) -> Bool {
         (try? facts(path, followingLinks: false)) != nil

@@ -68,10 +68,14 @@ package final class LogRing: @unchecked Sendable {
         unsafe base = region.base
         self.path = path
         capacity = size - Self.headerBytes
+        // Nothing is written to a file that is no ring.
+        guard number(0) == Self.magic, (1...Self.layoutVersion).contains(number(8)) else {
+            return nil
+        }
         // In version 1 the front never moved, and its place is 0; before version 3 nothing was
         // staged, and that place is 0.
         if number(8) < 3 { setNumber(Self.stagedPlace, number(Self.headPlace)) }
-        guard number(0) == Self.magic, (1...Self.layoutVersion).contains(number(8)),
+        guard
             number(16) == UInt64(capacity), number(64) >= number(128), number(64) < 1 << 62,
             number(64) % 8 == 0, number(128) % 8 == 0, number(72) % 8 == 0,
             number(72) <= number(128),
@@ -163,6 +167,21 @@ package final class LogRing: @unchecked Sendable {
         return true
     }
 
+    /// Takes back what was staged and does not count yet, in order.
+    package func takeStaged() -> [(key: UInt64, payload: [UInt8])] {
+        let head = load(Self.headPlace, .relaxed)
+        let staged = load(Self.stagedPlace, .relaxed)
+        var records: [(key: UInt64, payload: [UInt8])] = []
+        _ = walk(from: head, to: staged, bytes: .max) { key, payload in
+            var copy: [UInt8] = []
+            copy.reserveCapacity(payload.count)
+            for index in payload.indices { copy.append(payload[index]) }
+            records.append((key, copy))
+        }
+        store(Self.stagedPlace, head)
+        return records
+    }
+
     /// Where a position stands. The reader sees the front that belongs to a head: it is stored
     /// before that head, and only while the reader has nothing to read.
     private func place(of position: UInt64) -> Int {
@@ -224,6 +243,16 @@ package final class LogRing: @unchecked Sendable {
     ) -> ReadEnd {
         let start = load(Self.tailPlace, .relaxed)
         let head = limit ?? load(Self.headPlace, .acquiring)
+        return walk(from: start, to: head, bytes: bytes) { _, payload in body(payload) }
+    }
+
+    /// Lends the records between two positions.
+    private func walk(
+        from start: UInt64,
+        to head: UInt64,
+        bytes: Int,
+        _ body: (UInt64, Span<UInt8>) -> Void
+    ) -> ReadEnd {
         var position = start
         while position < head, position - start < UInt64(bytes) {
             let place = place(of: position)
@@ -246,7 +275,7 @@ package final class LogRing: @unchecked Sendable {
                 start: record + Self.recordHeaderBytes,
                 count: Int(length)
             )
-            unsafe body(Span(_unsafeBytes: payload))
+            unsafe body(key, Span(_unsafeBytes: payload))
             position += UInt64(padded)
         }
         return ReadEnd(position: position, isDamaged: false)

@@ -62,6 +62,7 @@ package struct Slot: BitwiseCopyable {
             )
         }
         nonmutating set {
+            SlotWatch.store(index)
             // Release keeps the compiler from moving the data's stores behind this one. On x86-64
             // it is a plain store. A dead process needs no more: all of its earlier stores count.
             unsafe header.advanced(by: 8).assumingMemoryBound(to: Atomic<UInt64>.self)
@@ -74,6 +75,7 @@ package struct Slot: BitwiseCopyable {
     }
 
     private func setField<T: BitwiseCopyable>(_ offset: Int, _ value: T) {
+        SlotWatch.store(index)
         unsafe header.storeBytes(of: value, toByteOffset: offset, as: T.self)
     }
 
@@ -156,11 +158,13 @@ package struct Slot: BitwiseCopyable {
         connection: UInt64,
         loop: Int,
         isLocal: Bool = false,
+        isBrief: Bool = false,
         at nanoseconds: UInt64
     ) {
         var fresh = SlotHeader()
         fresh.life = SlotLife.live.rawValue
-        if isLocal { fresh.flags = SlotFlags.isLocal.rawValue }
+        if isLocal { fresh.flags |= SlotFlags.isLocal.rawValue }
+        if isBrief { fresh.flags |= SlotFlags.isBrief.rawValue }
         fresh.generation = generation &+ 1
         fresh.loop = UInt32(loop)
         fresh.acceptedNanoseconds = nanoseconds
@@ -219,23 +223,52 @@ package struct Slot: BitwiseCopyable {
 
     /// Stores the flags, in the order of the program.
     private func setFlagBits(_ bits: UInt32) {
+        SlotWatch.store(index)
         unsafe header.advanced(by: 40).assumingMemoryBound(to: Atomic<UInt32>.self)
             .pointee.store(bits, ordering: .releasing)
     }
 
-    /// Moves a half-received request to the front of the buffer, if nothing of it is overwritten.
+    /// Moves a half-received request to the front of the buffer; false: it lies there already.
     ///
-    /// Returns false when source and target overlap: a death in the middle of the copy would then
-    /// leave neither.
+    /// Where source and target overlap it goes in chunks of the gap's length, and each that is done
+    /// is noted, so that a successor can finish what was begun (`finishMove`).
     package func compactInput() -> Bool {
+        let word = word
+        guard word.start > 0 else { return false }
+        move = InputMove(
+            start: UInt16(word.start),
+            length: UInt16(word.end - word.start),
+            moved: 0,
+            isOpen: 1
+        )
+        finishMove()
+        return true
+    }
+
+    /// Finishes a move of the input that was begun, here or by a predecessor.
+    package func finishMove() {
+        var move = move
+        guard move.isOpen == 1, move.start > 0,
+            Int(move.start) + Int(move.length) <= SlotRegion.inputCapacity
+        else { return }
+        let (start, length) = (Int(move.start), Int(move.length))
+        while move.moved < move.length {
+            let done = Int(move.moved)
+            let count = min(start, length - done)
+            unsafe (input + done).copyMemory(from: input + start + done, byteCount: count)
+            move.moved = UInt16(done + count)
+            self.move = move
+        }
         var word = word
-        let length = word.end - word.start
-        guard word.start >= length else { return false }
-        unsafe input.copyMemory(from: input + word.start, byteCount: length)
         word.start = 0
         word.end = length
         self.word = word
-        return true
+        self.move = InputMove()
+    }
+
+    private var move: InputMove {
+        get { field(72, as: InputMove.self) }
+        nonmutating set { setField(72, newValue) }
     }
 
     /// Puts bytes that were received elsewhere (a spilled request's remainder) into an empty

@@ -2,7 +2,8 @@
 
 /// What must change together: one 64-bit word.
 package struct CommitWord: Equatable, Sendable, BitwiseCopyable {
-    /// The raw bits: received 16, start 15, end 15, output 16, executing 1 (from the low end).
+    /// The raw bits: received 16, start 15, end 15, output 16, executing 1, closing 1
+    /// (from the low end).
     package var bits: UInt64
 
     package init(bits: UInt64 = 0) { self.bits = bits }
@@ -32,6 +33,23 @@ package struct CommitWord: Equatable, Sendable, BitwiseCopyable {
         get { bits >> 62 & 1 == 1 }
         set { bits = bits & ~(1 << 62) | (newValue ? 1 << 62 : 0) }
     }
+    /// Whether the connection ends once the answers in the slot are sent: said by the store that
+    /// says that the last of them exists.
+    package var isClosing: Bool {
+        get { bits >> 63 == 1 }
+        set { bits = bits & ~(1 << 63) | (newValue ? 1 << 63 : 0) }
+    }
+}
+
+/// A move of the input to the front that was begun: where it lay, how long it is, and how much of
+/// it is at the front already. Chunks are no longer than the gap, so a chunk that was moved halfway
+/// is moved again from bytes that are still whole.
+package struct InputMove: Equatable, Sendable, BitwiseCopyable {
+    package var start: UInt16 = 0
+    package var length: UInt16 = 0
+    package var moved: UInt16 = 0
+    /// Whether there is one.
+    package var isOpen: UInt16 = 0
 }
 
 /// Whose a slot is.
@@ -52,8 +70,9 @@ package struct SlotFlags: OptionSet, Sendable, BitwiseCopyable {
     /// A request or an answer is larger than the slot and lies on the heap of the loop: a successor
     /// cannot go on with it.
     package static let spilled = SlotFlags(rawValue: 1)
-    /// The connection ends once the answers in the slot are sent.
-    package static let closeAfterOutput = SlotFlags(rawValue: 2)
+    /// The connection has one of the places that are kept for those who come when all others are
+    /// taken: it has one answer, and no time to be idle.
+    package static let isBrief = SlotFlags(rawValue: 2)
     /// The client has finished sending.
     package static let inputEnded = SlotFlags(rawValue: 4)
     /// The connection is a Unix socket's: the kernel keeps no count of its bytes.
@@ -94,5 +113,7 @@ struct SlotHeader: BitwiseCopyable {
     var acceptedNanoseconds: UInt64 = 0
     var activeNanoseconds: UInt64 = 0
     var connection: UInt64 = 0
-    var reserved: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+    /// An `InputMove`.
+    var move: UInt64 = 0
+    var reserved: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0)
 }

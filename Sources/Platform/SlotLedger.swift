@@ -13,12 +13,18 @@ package struct SlotLedger: ~Copyable {
     /// Connections at once of one address, and whose connection each slot has; empty while there is
     /// no such limit.
     private let addressMaximum: Int
+    /// Places that are taken last, each for one answer: a host that idle connections fill still
+    /// says how it is, and serves whoever has just come.
+    private let briefPlaces: Int
+    /// Free slots that keep their memory; that of further ones is given back.
+    private static let warmMaximum = 256
     private var addressCounts: [[UInt8]: Int] = [:]
     private var addresses: [Int: [UInt8]] = [:]
 
     package init(_ region: SlotRegion, addressMaximum: Int = .max) {
         self.region = region
         self.addressMaximum = addressMaximum
+        briefPlaces = region.count / 16
     }
 
     /// Whether no slot is free; slots that were left may be taken back first.
@@ -49,6 +55,7 @@ package struct SlotLedger: ~Copyable {
             connection: nextConnection,
             loop: loop,
             isLocal: isLocal,
+            isBrief: inUse > region.count - briefPlaces,
             at: MonotonicClock.now()
         )
         nextConnection += 1
@@ -81,6 +88,13 @@ package struct SlotLedger: ~Copyable {
         }
     }
 
+    /// Takes back what a worker that has died had closed and not said so.
+    package mutating func sweepUnmarked(where isIts: (_ index: Int) -> Bool) -> [Int] {
+        let left = (0..<used).filter { taken[$0] && region.life($0) == .closed && isIts($0) }
+        for index in left { release(index) }
+        return left
+    }
+
     /// Makes a slot free whose connection is closed.
     package mutating func release(_ index: Int) {
         region.slot(index).life = .free
@@ -89,6 +103,7 @@ package struct SlotLedger: ~Copyable {
             let left = addressCounts[address, default: 1] - 1
             addressCounts[address] = left > 0 ? left : nil
         }
+        if free.count >= Self.warmMaximum { region.giveBack(index) }
         free.append(index)
     }
 }

@@ -24,7 +24,7 @@ import Synchronization
 @safe
 package final class SlotRegion: @unchecked Sendable {
     /// Changes with every change of the layout; a successor of another layout does not adopt.
-    package static let layoutVersion: UInt64 = 2
+    package static let layoutVersion: UInt64 = 3
     /// Bytes of the input buffer that are used; ends of 15 bits reach no further.
     package static let inputCapacity = 32767
     /// Bytes of the output buffer that are used; a length of 16 bits reaches no further.
@@ -137,6 +137,12 @@ package final class SlotRegion: @unchecked Sendable {
                 bits &= bits - 1
             }
         }
+    }
+
+    /// Gives the memory of a slot's buffers back to the system: its connection is closed. The next
+    /// one finds zeros.
+    package func giveBack(_ index: Int) {
+        region.giveBack(at: region.count - (count - index) * Self.bufferStride, Self.bufferStride)
     }
 
     /// The slot with this number.

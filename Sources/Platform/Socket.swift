@@ -20,6 +20,23 @@ package enum Socket {
         on address: SocketAddress,
         backlog: CInt = 4096
     ) throws(SystemError) -> FileDescriptor {
+        let socket = try bound(to: address)
+        try beginListening(socket, address, backlog: backlog)
+        return socket
+    }
+
+    /// Lets clients connect to a socket that is bound.
+    package static func beginListening(
+        _ socket: borrowing FileDescriptor,
+        _ address: SocketAddress,
+        backlog: CInt = 4096
+    ) throws(SystemError) {
+        let number = socket.number
+        try SystemCall.run("listen", address.description) { Glibc.listen(number, backlog) }
+    }
+
+    /// A non-blocking socket that has its address, and that nobody can connect to yet.
+    package static func bound(to address: SocketAddress) throws(SystemError) -> FileDescriptor {
         let text = address.description
         let type =
             CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
@@ -43,7 +60,6 @@ package enum Socket {
         try SystemCall.run("bind", text) {
             unsafe address.withSystemAddress { unsafe bind(number, $0, $1) }
         }
-        try SystemCall.run("listen", text) { Glibc.listen(number, backlog) }
         return socket
     }
 
@@ -222,6 +238,11 @@ package enum Socket {
     /// A second descriptor of the same connection, for whoever goes on with it.
     package static func duplicateNumber(_ socket: borrowing FileDescriptor) -> CInt {
         fcntl(socket.number, F_DUPFD_CLOEXEC, 0)
+    }
+
+    /// The same of a descriptor that is known by its number; for tests.
+    package static func duplicateNumber(of number: CInt) -> CInt {
+        fcntl(number, F_DUPFD_CLOEXEC, 0)
     }
 
     /// Says that nothing more will be sent. Calls `shutdown(2)` with `SHUT_WR`.

@@ -106,6 +106,9 @@ package enum CurrentThread {
     /// keeps fifteen bytes of it.
     package static func takeName(_ name: String) { unsafe clinux_name_thread(name) }
 
+    /// The kernel's number of the thread.
+    package static var number: UInt64 { UInt64(clinux_thread_number()) }
+
     /// Lets other threads have the processor first, those of other programs too: it asks for long
     /// slices of time, which whoever wakes up need not wait for. Calls `sched_setattr(2)`; what the
     /// kernel refuses changes nothing.

@@ -193,12 +193,13 @@ package final class WorkerBoard: @unchecked Sendable {
 
     /// Writes down that a call has not come back; false: something else was written before.
     package func noteHang(of note: Int, at moment: UInt64) -> Bool {
-        guard unsafe clinux_load(&faultPointer.pointee.stage) == 0 else { return false }
+        // The worker's own handler claims it in the same way, so one of the two writes.
+        guard unsafe clinux_claim(&faultPointer.pointee.stage) else { return false }
         unsafe faultPointer.pointee.kind = Fault.Kind.hang.rawValue
         unsafe faultPointer.pointee.note = UInt32(note + 1)
         unsafe faultPointer.pointee.thread = self.note(note)?.thread ?? 0
         unsafe faultPointer.pointee.moment = moment
-        unsafe faultPointer.pointee.stage = 2
+        unsafe clinux_store_word(&faultPointer.pointee.stage, 2)
         return true
     }
 
@@ -213,11 +214,8 @@ package final class WorkerBoard: @unchecked Sendable {
         let found = unsafe clinux_note_take(notesPointer, UInt32(Self.notesMaximum))
         guard let found = unsafe found else { return nil }
         let index = unsafe found - notesPointer
-        while true {
-            let used = number(Self.notesUsedPlace)
-            if used > index { break }
-            setNumber(Self.notesUsedPlace, UInt64(index + 1))
-        }
+        let used = unsafe (base + Self.notesUsedPlace).assumingMemoryBound(to: UInt64.self)
+        unsafe clinux_raise_long(used, UInt64(index + 1))
         return unsafe ThreadNote(found, index: index)
     }
 

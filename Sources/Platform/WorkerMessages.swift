@@ -7,7 +7,7 @@ package enum SupervisorWord: UInt32, Sendable {
     case region = 1
     /// With a descriptor: where the worker tells of itself.
     case board
-    /// With a descriptor: the lock of the state folder, which lasts as long as somebody has it.
+    /// With descriptors: the locks of the folders, which last as long as somebody has them.
     case lock
     /// With a descriptor: where loop `number` gets its connections from.
     case channel
@@ -35,6 +35,10 @@ package enum SupervisorWord: UInt32, Sendable {
     case reload
     /// Another revision is live: a worker that waits gets ready for it.
     case follow
+    /// Clients can connect from now on.
+    case listening
+    /// No other worker takes over; the text says why.
+    case recycleFailed
 }
 
 /// What a worker is started for.

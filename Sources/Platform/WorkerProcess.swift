@@ -16,7 +16,7 @@ package struct WorkerProcess: ~Copyable {
     ///   - name: what `ps` shows as the program.
     ///   - arguments: those behind it.
     ///   - control: what it has as its descriptor 3.
-    ///   - memoryBytes: address space at most; 0: no limit.
+    ///   - memoryBytes: data at most (`RLIMIT_DATA`); 0: no limit.
     package static func start(
         name: String,
         arguments: [String],
@@ -66,6 +66,9 @@ package struct WorkerProcess: ~Copyable {
         return kept + ["SWIFT_BACKTRACE=enable=no"]
     }
 
+    /// Whether it has ended; nothing is taken note of.
+    package var hasEnded: Bool { clinux_has_ended(descriptor.number) }
+
     /// How it has ended, if it has; asked until there is an answer, once.
     package func reap() -> ProcessEnd? {
         var status: CInt = 0
@@ -86,6 +89,15 @@ extension CurrentProcess {
 
     /// Lets a core be written when the process dies, as far as the limits go, or never.
     package static func allowCoreDumps(_ isAllowed: Bool) { clinux_allow_core_dumps(isAllowed) }
+
+    /// Takes note of the ends of children that are none of `known`: orphans that came to this
+    /// process because it is the first one of a container.
+    package static func reapOthers(than known: [pid_t]) {
+        while unsafe clinux_reap_other(known, CInt(known.count)) > 0 {}
+    }
+
+    /// Whether a process is stopped, by a signal or a debugger: then nothing in it hangs.
+    package static func isStopped(_ id: pid_t) -> Bool { clinux_is_stopped(id) }
 
     /// Whether a process with this number runs.
     package static func isRunning(_ id: pid_t) -> Bool { kill(id, 0) == 0 || errno == EPERM }

@@ -18,6 +18,8 @@ extension Connection {
             word.output <= SlotRegion.outputCapacity
         else { return false }
         if slot.flags.contains(.spilled) { return false }
+        slot.finishMove()
+        word = slot.word
         if slot.flags.contains(.isLocal) {
             // Nobody counts its bytes, but outside of a call the slot says what was done.
             if slot.flags.contains(.isInCall) || slot.word.output > 0 { return false }
@@ -35,10 +37,28 @@ extension Connection {
         }
         // A request that was being executed is executed again: its answer does not exist.
         slot.word = word
-        closesAfterOutput = slot.flags.contains(.closeAfterOutput)
+        closesAfterOutput = word.isClosing
         // How long the head has taken already nobody knows; its time begins again.
         requestStartedAt = input.isEmpty ? 0 : max(owner.eventLoop.now, 1)
         return true
+    }
+
+    /// Lets a connection end that nobody can go on with: behind what was answered, and not with a
+    /// reset, which would destroy that.
+    func giveUp() {
+        var word = slot.word
+        // Of a spilled answer the kernel may have any part; then none of the slot's is left.
+        let isWhole =
+            word.output <= SlotRegion.outputCapacity && !slot.flags.contains(.isLocal)
+            && Socket.counters(of: socket).map {
+                output.resume(written: UInt32(truncatingIfNeeded: $0.written))
+            } ?? false
+        word = slot.word
+        if !isWhole { word.output = 0 }
+        (word.start, word.end, word.isExecuting, word.isClosing) = (0, 0, false, true)
+        slot.word = word
+        slot.flags.remove(.spilled)
+        closesAfterOutput = true
     }
 
     /// Looks again at a request that waits for a model to be loaded.
@@ -52,7 +72,7 @@ extension Connection {
     /// one's memory and nothing runs for it; whether that is so.
     @discardableResult
     func handOver() -> Bool {
-        guard phase == .serving, pending == nil, pausedAt == 0,
+        guard phase == .serving, pending == nil, pausedAt == 0, held == nil,
             parkedUntil == 0, !slot.flags.contains(.spilled), let token
         else { return false }
         // Nobody could say how much of its answer a Unix socket's client has.

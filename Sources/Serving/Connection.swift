@@ -29,7 +29,7 @@ final class Connection: LoopClient {
     var phase = Phase.serving
     var input: InputQueue
     var output: OutputQueue
-    private var request = PendingRequest()
+    private(set) var request = PendingRequest()
     var closesAfterOutput = false
     private var lingeredBytes = 0
     var requestStartedAt: UInt64 = 0
@@ -43,17 +43,29 @@ final class Connection: LoopClient {
     var parkedUntil: UInt64 = 0
     /// Since when nothing is received for want of memory; 0: that is not so.
     var pausedAt: UInt64 = 0
+    /// Bytes that the request at the front has to have for a pool to work on it, and that were not
+    /// to be had.
+    var lackingBytes = 0
+    /// Since when the body at the front is awaited, and how much of it had come when that was last
+    /// looked at; 0: none is.
+    var bodySince: UInt64 = 0
+    var rateSince: UInt64 = 0
+    var rateBytes = 0
+    /// An answer that has no room in the slot yet: its client does not read. Its request counts as
+    /// being executed until it has.
+    var held: HeldAnswer?
+    /// Whether it has one of the places that are kept for those who come last.
+    let isBrief: Bool
+    /// Whether a predecessor has left something that nobody can go on with.
+    private var isHopeless = false
 
-    /// How long a request waits for memory before it is refused, and how often it looks.
-    private static let roomWaitNanoseconds: UInt64 = 2_000_000_000
-    private static let roomLookNanoseconds: UInt64 = 20_000_000
     /// A request or an answer of more bytes is looked at for the memory that it leaves behind.
     private static let largeBytes = 64 << 10
     /// A client that has finished sending so soon behind its request still waits for the answer;
     /// one that does so later has gone away.
     private static let farewellNanoseconds: UInt64 = 100_000_000
 
-    private var configuration: ServerConfiguration { owner.state.configuration }
+    var configuration: ServerConfiguration { owner.state.configuration }
 
     init(
         socket: consuming FileDescriptor,
@@ -66,8 +78,10 @@ final class Connection: LoopClient {
         self.owner = owner
         input = InputQueue(slot, owner.state, owner.spareBuffers)
         output = OutputQueue(slot, owner.state)
-        guard isFresh || reconcile() else {
-            throw SystemError(call: "adopt", number: 104)  // ECONNRESET: nothing to go on with
+        isBrief = slot.flags.contains(.isBrief)
+        if !isFresh, !reconcile() {
+            isHopeless = true
+            giveUp()
         }
         token = try owner.eventLoop.register(self.socket, .readable, for: self)
     }
@@ -87,6 +101,7 @@ final class Connection: LoopClient {
 
     /// Goes on with whatever is there already: bytes in the slot make no event.
     func start(isDraining: Bool) {
+        if isHopeless { owner.state.countLostConnection() }
         advance()
         if isDraining, phase == .serving { beginDraining() }
     }
@@ -133,11 +148,11 @@ final class Connection: LoopClient {
         if let pending { return expire(pending.answer, now: now) }
         if parkedUntil > 0 { return now >= parkedUntil ? unpark() : updateWaiting() }
         if pausedAt > 0 {
-            guard !input.lacksRoom, !owner.state.holdsTooMuch else {
+            guard hasRoom else {
                 if now - pausedAt >= Self.roomWaitNanoseconds { return refuseForRoom() }
                 return updateWaiting()
             }
-            pausedAt = 0
+            (pausedAt, lackingBytes) = (0, 0)
         }
         // What is missing may have arrived in this very moment, or while a model kept the loop
         // busy.
@@ -149,8 +164,9 @@ final class Connection: LoopClient {
             return
         }
         if input.isEmpty { return close() }
-        guard input.progress == before || request.head == nil else { return }
-        refuse(HTTPFault(.requestTimeout, "the request was not complete in time"))
+        guard input.progress == before || request.head == nil || isTooSlow else { return }
+        let sentence = isTooSlow ? slowSentence : "the request was not complete in time"
+        refuse(HTTPFault(.requestTimeout, sentence))
         advance()
     }
 
@@ -175,7 +191,7 @@ final class Connection: LoopClient {
 
     private func receive() {
         guard !input.hasEnded, !closesAfterOutput else { return }
-        guard !input.lacksRoom else { return pause() }
+        guard input.admit(request.head, from: socket) else { return pause() }
         switch input.receive(
             from: socket,
             at: owner.eventLoop.now,
@@ -187,24 +203,6 @@ final class Connection: LoopClient {
         }
     }
 
-    /// Stops reading until the host has memory again.
-    private func pause() {
-        if pausedAt == 0 { pausedAt = owner.eventLoop.now }
-    }
-
-    /// Nothing of the request was executed: the client may send it again later.
-    private func refuseForRoom() {
-        pausedAt = 0
-        refuse(
-            HTTPFault(
-                .serviceUnavailable,
-                "the host holds too many large requests and answers at the moment; send this one "
-                    + "again later"
-            )
-        )
-        advance()
-    }
-
     // MARK: Requests
 
     /// Answers every complete request that is here, sends, and waits for what is missing.
@@ -214,8 +212,9 @@ final class Connection: LoopClient {
             answerAll()
             // An answer that did not fit into the slot is sent before the next one is made: once it
             // is gone, the requests behind it make no event of their own.
-            isBehindSpill = output.isSpilled
+            isBehindSpill = output.isSpilled || held != nil
             guard phase == .serving, flush() else { return }
+            placeHeld()
             if closesAfterOutput { return finish() }
         }
         if input.hasEnded, pausedAt == 0, pending == nil, parkedUntil == 0 {
@@ -230,11 +229,11 @@ final class Connection: LoopClient {
     /// Answers complete requests until there is none, or an answer does not fit into the slot.
     private func answerAll() {
         while phase == .serving, !closesAfterOutput, !output.isSpilled, pausedAt == 0,
-            pending == nil, parkedUntil == 0
+            pending == nil, parkedUntil == 0, held == nil
         {
             let limits = configuration.limits.http
             let step = input.withBytes { request.examine($0, limits) }
-            countChunked(request.chunkedContents?.count ?? 0)
+            countChunked(request.chunkedContents?.capacity ?? 0)
             switch step {
             case .nothing, .incomplete: return
             case .wantsContinue:
@@ -246,8 +245,9 @@ final class Connection: LoopClient {
                 request = PendingRequest(allowsEmptyLine: false)
             case .fault(let fault): refuse(fault)
             case .complete(let head, let total):
-                // An answer may be as large as a request.
-                guard head.method != .post || !owner.state.holdsTooMuch else { return pause() }
+                guard head.method != .post || !owner.state.memory.answersHoldTooMuch else {
+                    return pause()
+                }
                 execute(head, total)
             }
         }
@@ -268,7 +268,8 @@ final class Connection: LoopClient {
         // A draining host answers what it has received already; the last of it ends the connection.
         let isLast = input.withBytes { $0.count } == total
         let mayFollow = slot.sequence < UInt64(configuration.limits.requestsPerConnection)
-        let closes = !head.keepsAlive || !mayFollow || owner.state.isDraining && isLast
+        let closes =
+            !head.keepsAlive || !mayFollow || isBrief || owner.state.isDraining && isLast
         let connection: ConnectionField =
             closes ? .close : head.minorVersion == 0 ? .keepAlive : .none
         let exchange = Exchange(
@@ -287,6 +288,10 @@ final class Connection: LoopClient {
         }
         switch waiting {
         case .done: conclude(exchange, total)
+        case .lacksRoom(let bytes):
+            lackingBytes = bytes
+            beganAt = exchange.startedAt
+            pause()
         case .parked(let moment):
             parkedUntil = moment
             owner.hasParked = true
@@ -304,17 +309,14 @@ final class Connection: LoopClient {
 
     /// Commits the answer that the loop has written.
     private func conclude(_ exchange: Exchange, _ total: Int) {
-        if case .close = exchange.connection {
-            closesAfterOutput = true
-            slot.flags.insert(.closeAfterOutput)
-        }
+        if case .close = exchange.connection { closesAfterOutput = true }
         owner.answer.withSpan { place($0, consuming: total) }
         // Only a large request makes buffers grow, or one with a large answer, or with one that
         // was too large to become an answer.
         let isLarge =
             total > Self.largeBytes || owner.answer.count > Self.largeBytes
-            || owner.predictor.facts.code != nil
-        forgetRequest()
+            || owner.predictor.facts.code != nil || owner.predictor.facts.surface == .openInference
+        if held == nil { forgetRequest() }
         if isLarge { owner.shrinkBuffers() }
     }
 
@@ -322,6 +324,10 @@ final class Connection: LoopClient {
     func resume(_ answer: PendingAnswer) {
         guard phase == .serving, let pending, pending.answer === answer else { return }
         self.pending = nil
+        // The host may have begun to drain meanwhile.
+        if owner.state.isDraining, input.count == pending.length {
+            answer.exchange.connection = .close
+        }
         owner.finish(answer)
         conclude(answer.exchange, pending.length)
         advance()
@@ -345,7 +351,7 @@ final class Connection: LoopClient {
     }
 
     /// Answers a fault; nothing more is read from the connection.
-    private func refuse(_ fault: HTTPFault) {
+    func refuse(_ fault: HTTPFault) {
         if let foreign = fault.foreign {
             let peer = Socket.peerText(of: socket)
             owner.state.rareEvents.note(
@@ -364,22 +370,22 @@ final class Connection: LoopClient {
         let number = RequestNumber(slot)
         input.withBytes { owner.answerFault(fault, request.head, in: $0, number) }
         closesAfterOutput = true
-        slot.flags.insert(.closeAfterOutput)
         let count = input.withBytes { $0.count }
         owner.answer.withSpan { place($0, consuming: count) }
-        forgetRequest()
+        if held == nil { forgetRequest() }
     }
 
     /// Tells the host how much of a body in chunks lies on the heap without its framing.
     func countChunked(_ bytes: Int) {
         guard bytes != countedChunked else { return }
-        owner.state.countSpilled(bytes - countedChunked)
+        owner.state.memory.count(bytes - countedChunked)
         countedChunked = bytes
     }
 
-    private func forgetRequest() {
+    func forgetRequest() {
         guard phase == .serving else { return }
         countChunked(0)
+        bodySince = 0
         request = PendingRequest()
         requestStartedAt = input.isEmpty ? 0 : owner.eventLoop.now
     }
@@ -394,6 +400,15 @@ final class Connection: LoopClient {
         if !output.hasRoom(bytes.count), !output.isSpilled { _ = flush() }
         // Without a client its answer goes nowhere, and counts as given.
         guard phase != .closed else { return owner.publishRecords() }
+        guard output.hasRoom(bytes.count) || bytes.count > SlotRegion.outputCapacity else {
+            // It fits once the client has taken what is there; until then the request counts as
+            // being executed, and a successor executes it again.
+            return hold(bytes, consuming: count)
+        }
+        commit(bytes, consuming: count)
+    }
+
+    func commit(_ bytes: Span<UInt8>, consuming count: Int) {
         var word = slot.word
         if output.hasRoom(bytes.count) {
             slot.stageOutput(bytes, at: 0)
@@ -402,6 +417,7 @@ final class Connection: LoopClient {
             output.spill(bytes)
         }
         word.isExecuting = false
+        if closesAfterOutput { word.isClosing = true }
         input.consume(count, noting: &word)
         slot.word = word
         owner.publishRecords()
@@ -429,42 +445,13 @@ final class Connection: LoopClient {
         return false
     }
 
-    // MARK: Waiting and closing
-
-    private func updateWaiting() {
-        guard let token else { return }
-        let isDeaf =
-            input.hasEnded || pausedAt > 0 || parkedUntil > 0 || pending?.hasFarewell == true
-        wait(for: isDeaf ? Interest(rawValue: 0) : pending == nil ? .readable : .peerClosed)
-        let deadline: UInt64
-        if let pending {
-            deadline = pending.answer.deadline
-        } else if parkedUntil > 0 {
-            deadline = parkedUntil
-        } else if pausedAt > 0 {
-            // Fixed at its end, whatever happens meanwhile.
-            deadline = min(
-                owner.eventLoop.now + Self.roomLookNanoseconds,
-                pausedAt + Self.roomWaitNanoseconds
-            )
-        } else if input.isEmpty {
-            let idle =
-                owner.state.isDraining
-                ? configuration.settleNanoseconds : configuration.limits.idleNanoseconds
-            deadline = owner.eventLoop.now + idle
-        } else if request.head == nil {
-            deadline = requestStartedAt + configuration.limits.headNanoseconds
-        } else {
-            deadline = owner.eventLoop.now + configuration.limits.bodyNanoseconds
-        }
-        owner.eventLoop.setDeadline(deadline, token)
-    }
+    // MARK: Closing
 
     private func setDeadline(after nanoseconds: UInt64) {
         if let token { owner.eventLoop.setDeadline(owner.eventLoop.now + nanoseconds, token) }
     }
 
-    private func wait(for wanted: Interest) {
+    func wait(for wanted: Interest) {
         guard wanted != interest, let token else { return }
         interest = wanted
         try? owner.eventLoop.modify(socket, wanted, token)
@@ -496,6 +483,7 @@ final class Connection: LoopClient {
         phase = .closed
         if let token { owner.eventLoop.unregister(socket, token) }
         token = nil
+        dropHeld()
         input.forgetSpilled()
         output.forgetSpilled()
         countChunked(0)

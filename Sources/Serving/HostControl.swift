@@ -37,9 +37,12 @@ package struct HostControl: Sendable {
 
     /// Asks for another worker that takes over once it is ready; false: there is no supervisor.
     package func recycle() -> Bool {
-        link?.send(.recycle)
+        link?.beginRecycle()
         return link != nil
     }
+
+    /// Why no other worker has taken over when that was last asked for; nil: nothing is known.
+    package var recycleFailure: String? { link?.recycleFailure }
 
     package var store: DeploymentStore { DeploymentStore(root: configuration.deployments) }
     package var revisions: RevisionStore {

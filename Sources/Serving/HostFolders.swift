@@ -6,14 +6,19 @@ package import Platform
 
 /// The folders of a host, and what keeps them its own.
 package enum HostFolders {
-    /// Makes the folder of the state and locks it; nobody else serves from it as long
-    /// as the descriptor is open, in whatever process.
+    /// Makes the folders of the state and of the logs and locks them; nobody else serves from them
+    /// as long as the descriptors are open, in whatever process.
     package static func claim(
         _ configuration: ServerConfiguration
-    ) throws(StartFailure) -> FileDescriptor {
+    ) throws(StartFailure) -> FolderLocks {
         try make(configuration.state, option: "state")
+        try make(configuration.logs, option: "logs")
         do {
-            return try lock(configuration.state)
+            let state = try lock("\(configuration.state)/lock", "state", configuration)
+            return FolderLocks(
+                state: state,
+                logs: try lock("\(configuration.logs)/.lock", "logs", configuration)
+            )
         } catch let failure as StartFailure {
             throw failure
         } catch {
@@ -29,27 +34,34 @@ package enum HostFolders {
         }
     }
 
-    private static func lock(_ folder: String) throws -> FileDescriptor {
-        let path = "\(folder)/lock"
+    private static func lock(
+        _ path: String,
+        _ option: String,
+        _ configuration: ServerConfiguration
+    ) throws -> FileDescriptor {
         let file = try File.open(path, access: .append, mode: 0o600)
         // A host that is just ending holds the lock for another moment; a worker whose supervisor
         // was killed, until it has answered what it had begun.
-        let owner = (try? File.read(path, limit: 64)).flatMap { Bytes.decimal($0.dropLast()) }
-        let isRunning = owner.flatMap { Int32(exactly: $0) }.map(CurrentProcess.isRunning) ?? true
+        let lines = ((try? File.read(path, limit: 4096)) ?? []).split(separator: 0x0a)
+        let owner = lines.first.flatMap { Bytes.decimal($0) }.flatMap { Int32(exactly: $0) }
+        let isRunning = owner.map(CurrentProcess.isRunning) ?? true
         let limit = MonotonicClock.now() + (isRunning ? 1_000_000_000 : 10_000_000_000)
         while try !File.lock(file) {
             guard MonotonicClock.now() < limit else {
+                let holder =
+                    owner.map { "process \($0)" } ?? "another host"
+                let state = lines.count > 1 ? String(decoding: lines[1], as: UTF8.self) : "another"
                 throw StartFailure.configuration(
-                    "\(path): found a lock of another host; wanted a state folder of its own for "
-                        + "every host; end the other one or give this one another --state"
+                    "\(path): found a lock of \(holder), which serves with --state "
+                        + "\(Visible.line(state)); wanted a folder of its own for every host; end "
+                        + "that one or give this one another --\(option)"
                 )
             }
             MonotonicClock.sleep(nanoseconds: 10_000_000)
         }
         try file.truncate(to: 0)
-        var text: [UInt8] = []
-        text.append("\(CurrentProcess.id)\n")
-        try file.writeAll(text.span)
+        let state = Path.absolute(configuration.state)
+        try file.writeAll(Array("\(CurrentProcess.id)\n\(state)\n".utf8).span)
         return file
     }
 
@@ -69,4 +81,10 @@ package enum HostFolders {
         return min(configuration.limits.connections, limit - reserve)
     }
 
+}
+
+/// What keeps the folders of a host its own, as long as it is open.
+package struct FolderLocks: ~Copyable {
+    package let state: FileDescriptor
+    package let logs: FileDescriptor
 }

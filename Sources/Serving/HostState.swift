@@ -28,6 +28,7 @@ package final class HostState: Sendable {
         log: EventLog = EventLog { _ in }
     ) {
         rareEvents = RareEvents(log)
+        memory = LargeMemory(bytesMaximum: configuration.limits.bufferedBytes)
         self.configuration = configuration
         self.region = region
         self.board = board
@@ -88,21 +89,8 @@ package final class HostState: Sendable {
     func countLostConnection() { lostConnections.wrappingAdd(1, ordering: .relaxed) }
     func countClosed() { openConnections.wrappingSubtract(1, ordering: .relaxed) }
 
-    private let spilledBytes = Atomic<Int>(0)
-    /// Whether further requests may be larger than a slot.
-    var hasRoomForSpills: Bool {
-        spilledBytes.load(ordering: .relaxed) < configuration.limits.bufferedBytes
-    }
-    /// Whether requests and answers hold more already than they may.
-    var holdsTooMuch: Bool {
-        spilledBytes.load(ordering: .relaxed) > configuration.limits.bufferedBytes
-    }
-
-    /// Bytes of requests and answers that lie on the heap.
-    package var spilled: Int { spilledBytes.load(ordering: .relaxed) }
-    func countSpilled(_ bytes: Int) {
-        if bytes != 0 { spilledBytes.wrappingAdd(bytes, ordering: .relaxed) }
-    }
+    /// What large requests and answers hold.
+    package let memory: LargeMemory
 
     /// Whether the request log cannot be written at the moment.
     package var isLogFailing: Bool { logFailing.load(ordering: .relaxed) }

@@ -14,6 +14,9 @@ struct InputQueue: ~Copyable {
     private var spilled: [UInt8]?
     private var start = 0
     private var counted = 0
+    /// Bytes that were admitted for this connection's large request, and from where.
+    private var admitted = 0
+    private var address = ""
     /// Whether the client has finished sending.
     private(set) var hasEnded = false
     /// Counts the receives that brought something.
@@ -37,6 +40,12 @@ struct InputQueue: ~Copyable {
     /// Whether the input lies on the heap.
     var isSpilled: Bool { spilled != nil }
 
+    /// Bytes that wait for an answer.
+    var count: Int {
+        if let spilled { return spilled.count - start }
+        return slot.word.end - slot.word.start
+    }
+
     /// Whether there is nothing that waits for an answer.
     var isEmpty: Bool {
         if let spilled { return spilled.count == start }
@@ -49,15 +58,36 @@ struct InputQueue: ~Copyable {
         return slot.withInput(body)
     }
 
-    /// Whether the next receive would need memory that the host does not want to give now.
-    var lacksRoom: Bool {
-        (isSpilled || slotIsFull) && !state.hasRoomForSpills
+    /// Bytes that the connection holds on the heap.
+    var heldBytes: Int { counted }
+
+    /// Makes sure that what the next receive needs may be held; false: the host does not want to
+    /// give it now.
+    ///
+    /// - Parameter request: what is known of the request at the front.
+    mutating func admit(_ request: RequestHead?, from socket: borrowing FileDescriptor) -> Bool {
+        guard isSpilled || slotIsFull else { return true }
+        var wanted = SlotRegion.inputCapacity + Self.spilledReceiveBytes
+        if let request, case .length(let content) = request.framing {
+            wanted = max(wanted, request.length + content + Self.slackBytes)
+        }
+        if let spilled, spilled.count - start + Self.receiveBytesMinimum > wanted {
+            // In chunks: nobody knows how many.
+            wanted = 2 * spilled.count
+        }
+        guard wanted > admitted else { return true }
+        if admitted == 0 { address = Socket.peerText(of: socket) }
+        guard state.memory.admit(wanted - admitted, from: address) else { return false }
+        admitted = wanted
+        return true
     }
 
-    /// Whether the slot is full of one request, so that nothing can be moved to its front.
+    private static let slackBytes = alignment + receiveBytesMinimum
+
+    /// Whether the slot is full of one request.
     private var slotIsFull: Bool {
         let word = slot.word
-        return word.end == SlotRegion.inputCapacity && word.end - word.start > word.start
+        return word.end == SlotRegion.inputCapacity && word.start == 0
     }
 
     /// Takes what the client has sent.
@@ -91,16 +121,20 @@ struct InputQueue: ~Copyable {
             bytes.removeFirst(start)
             start = 0
         }
-        // What was reserved for the request is filled before anything grows.
+        // It grows by doubling, but not beyond what was admitted.
+        if bytes.capacity - bytes.count < Self.receiveBytesMinimum {
+            let least = bytes.count + Self.receiveBytesMinimum
+            bytes.reserveCapacity(max(least, min(2 * bytes.count, admitted)))
+        }
+        // What is reserved for the request is filled before anything grows.
         let room = bytes.capacity - bytes.count
         let result = Socket.receive(
             from: socket,
             into: &bytes,
-            maximum: room >= Self.receiveBytesMinimum
-                ? min(room, Self.spilledReceiveBytes) : Self.spilledReceiveBytes
+            maximum: min(room, Self.spilledReceiveBytes)
         )
         spilled = bytes
-        count(bytes.count)
+        count(bytes.capacity)
         if case .moved(let count) = result {
             var word = slot.word
             word.received &+= UInt16(truncatingIfNeeded: count)
@@ -119,9 +153,9 @@ struct InputQueue: ~Copyable {
         var bytes: [UInt8] = []
         // Room for the whole request, and its tensors where models may read them as they are.
         if let request, case .length(let content) = request.framing {
-            let slack = Self.alignment + Self.receiveBytesMinimum
             // No more than a spare buffer is: what was promised has not come yet.
-            let whole = request.length + min(content, SpareBuffers.bytesMaximum) + slack
+            let whole =
+                request.length + min(content, SpareBuffers.bytesMaximum) + Self.slackBytes
             bytes = spares.take(capacity: min(whole, SpareBuffers.bytesMaximum))
             let place = request.length + (request.inferenceHeaderLength ?? 0)
             start = -place & (Self.alignment - 1)
@@ -129,7 +163,7 @@ struct InputQueue: ~Copyable {
         }
         slot.withInput { bytes.append($0) }
         spilled = bytes
-        count(bytes.count)
+        count(bytes.capacity)
         var empty = slot.word
         empty.start = 0
         empty.end = 0
@@ -157,11 +191,13 @@ struct InputQueue: ~Copyable {
         spares.take(back: &spilled)
         start = 0
         count(0)
+        state.memory.leave(admitted, from: address)
+        admitted = 0
     }
 
     /// Tells the host how many bytes of this connection lie on the heap.
     private mutating func count(_ bytes: Int) {
-        state.countSpilled(bytes - counted)
+        state.memory.count(bytes - counted)
         counted = bytes
     }
 }

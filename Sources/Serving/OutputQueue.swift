@@ -34,13 +34,14 @@ struct OutputQueue: ~Copyable {
     /// Puts an answer that has no room in the slot on the heap.
     mutating func spill(_ bytes: Span<UInt8>) {
         slot.note(.spilled)
-        state.countSpilled(bytes.count)
+        spilled.reserveCapacity(bytes.count)
         spilled.append(bytes)
+        state.memory.countAnswer(spilled.capacity)
     }
 
     /// Gives up on what lies on the heap.
     mutating func forgetSpilled() {
-        state.countSpilled(-spilled.count)
+        if !spilled.isEmpty { state.memory.countAnswer(-spilled.capacity) }
         spilled = []
         spilledCursor = 0
     }

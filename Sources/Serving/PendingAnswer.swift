@@ -11,7 +11,7 @@ import Surfaces
 /// What a loop keeps of a request that pools work on.
 final class PendingAnswer {
     let ticket: UInt64
-    let exchange: Exchange
+    var exchange: Exchange
     /// The request's rows and where their results go.
     let predictor: Predictor
     /// The revision that it is of, whatever is live by now.
@@ -39,11 +39,13 @@ final class PendingAnswer {
         self.exchange = exchange
         self.predictor = predictor
         self.content = content
+        let isLarge = content.count > SlotRegion.inputCapacity
+        // A pool that asks for several rows together has a copy of its own.
+        heapBytes = isLarge ? 2 * content.capacity + predictor.heapBytes : 0
     }
 
-    /// Bytes of the body that count as held on the heap: as for a connection, those of a request
-    /// that is larger than a slot.
-    var heapBytes: Int { content.count > SlotRegion.inputCapacity ? content.count : 0 }
+    /// Bytes that it holds on the heap, of a request that is larger than a slot.
+    let heapBytes: Int
 
     /// When something of it takes too long, on the monotonic clock.
     var deadline: UInt64 { open.reduce(predictor.deadline) { min($0, jobs[$1].deadline) } }

@@ -146,7 +146,12 @@ final class PoolWorker {
         for job in ready where job.tensors != nil { runTensors(job) }
         ready.removeAll { $0.tensors != nil }
         if version.takesBatches {
-            runTogether(ready, startedAt: now)
+            // Together they are copied into one text: the large ones are asked one by one.
+            for job in ready where job.content.count > Self.largeBytes {
+                runTogether([job], startedAt: now)
+            }
+            ready.removeAll { $0.content.count > Self.largeBytes }
+            if !ready.isEmpty { runTogether(ready, startedAt: now) }
         } else {
             for job in ready { runRows(job) }
         }
@@ -154,6 +159,9 @@ final class PoolWorker {
         defer { finished = [] }
         return finished
     }
+
+    /// A request with a longer body is asked alone.
+    private static let largeBytes = 64 << 10
 
     /// Asks a model that takes one row at a time.
     private func runRows(_ job: PoolJob) {

@@ -30,8 +30,15 @@ struct TensorWork {
         (answer, header, areAsTheyAre) = (nil, nil, false)
     }
 
+    /// Bytes that grow with a request.
+    var capacityBytes: Int {
+        rows.capacity + request.capacityBytes + (answer?.bytes.capacity ?? 0)
+    }
+
     mutating func shrink(to bytes: Int) {
         if rows.capacity > bytes { rows = [] }
+        if model.capacity > bytes { model = [] }
+        if let answer, answer.bytes.capacity > bytes { self.answer = nil }
         request.shrink(to: bytes)
     }
 }

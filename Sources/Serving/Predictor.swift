@@ -52,7 +52,11 @@ final class Predictor {
     let frame = CallFrame()
     /// Frames for rows that are asked together.
     var frames: [CallFrame] = []
-    private(set) lazy var tensorFrame = TensorFrame()
+    private(set) lazy var tensorFrame: TensorFrame = {
+        hasTensorFrame = true
+        return TensorFrame()
+    }()
+    private var hasTensorFrame = false
     private let runDelay: RunDelay
     var check: ResultCheck
     private var values: [JSONReference] = []
@@ -102,9 +106,20 @@ final class Predictor {
         hasFallenBack = false
     }
 
+    /// Bytes on the heap that grow with a request, of this one.
+    var heapBytes: Int {
+        document.capacityBytes + call.capacityBytes + outcome.capacityBytes + tensors.capacityBytes
+            + parts.reduce(0) { $0 + $1.capacityBytes }
+    }
+
     /// Gives back what one large request has made grow.
     func shrink(to bytes: Int) {
         frame.shrink(to: bytes)
+        for frame in frames { frame.shrink(to: bytes) }
+        if hasTensorFrame { tensorFrame.shrink(to: bytes) }
+        if values.capacity > bytes / 32 { values = [] }
+        if parts.capacity > 64 { parts = [] }
+        if requestID.capacity > bytes { requestID.clear(keeping: bytes) }
         if subject.capacity > 4 * Subject.bytesMaximum { subject = [] }
         document.shrink(to: bytes / 16)
         tensors.shrink(to: bytes)
@@ -427,6 +442,13 @@ struct PoolPart {
     var tensors: TensorInputs?
     /// Whether the pool has it.
     var isSubmitted = false
+
+    /// Bytes that it holds.
+    var capacityBytes: Int {
+        values.capacity * MemoryLayout<JSONReference>.stride
+            + inputs.capacity * MemoryLayout<Range<Int>>.stride
+            + rows.capacity * MemoryLayout<Int>.stride + (tensors?.packed.capacity ?? 0)
+    }
 }
 
 /// What the body of a request looks like.

@@ -1,5 +1,5 @@
-// A file of JSON lines that few write to and nobody waits for long: who has changed what, and who was
-// refused.
+// A file of JSON lines that few write to and nobody waits for long: who has changed what, and who
+// was refused.
 
 import Bytes
 import Logging

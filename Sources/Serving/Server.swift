@@ -48,7 +48,7 @@ package final class Server {
     private let acceptorMailbox: Mailbox<Acceptor>
     private var acceptorThread: Thread?
     private let link: WorkerLink?
-    private var lock: FileDescriptor?
+    private var locks: FolderLocks?
 
     /// Loads, replays, listens and starts to serve; or throws, and then nothing is left running.
     ///
@@ -67,7 +67,7 @@ package final class Server {
             if let link {
                 addresses = link.addresses
             } else {
-                lock = try HostFolders.claim(configuration)
+                locks = try HostFolders.claim(configuration)
                 // A start that cannot succeed must not commit anything.
                 for address in configuration.listen { try Self.probe(address) }
             }

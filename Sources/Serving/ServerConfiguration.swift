@@ -31,7 +31,7 @@ package struct ServerConfiguration: Sendable {
     /// Log files that are kept.
     package var logFilesKept = 64
     /// Nanoseconds between saying "not ready" and closing the listeners.
-    package var settleNanoseconds: UInt64 = 1_000_000_000
+    package var settleNanoseconds: UInt64 = 5_000_000_000
     /// Nanoseconds that draining may take.
     package var drainNanoseconds: UInt64 = 30_000_000_000
     /// Nanoseconds that the models of the state before are kept, so that going back loads nothing.

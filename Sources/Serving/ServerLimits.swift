@@ -14,6 +14,10 @@ package struct ServerLimits: Sendable {
     package var headNanoseconds: UInt64 = 10_000_000_000
     /// Nanoseconds without a byte of a body.
     package var bodyNanoseconds: UInt64 = 10_000_000_000
+    /// Bytes a second of a body, over each half minute.
+    package var bodyRate = 1024
+    /// Nanoseconds for a whole body, however quickly it comes.
+    package var bodyTotalNanoseconds: UInt64 = 600_000_000_000
     /// Nanoseconds without a byte of an answer being taken.
     package var writeNanoseconds: UInt64 = 10_000_000_000
     /// Nanoseconds that a connection may be idle.
@@ -60,6 +64,8 @@ package struct NamedLimit: Sendable {
         count("arguments", "arguments of a row", "400", 1...10_000, \.call.arguments),
         time("header-time", "to the complete header", "408", \.headNanoseconds),
         time("body-time", "without a byte of the body", "408", \.bodyNanoseconds),
+        bytes("body-rate", "body a second, over 30 s", "408", 0...1 << 30, \.bodyRate),
+        time("body-total-time", "for a whole body", "408", \.bodyTotalNanoseconds),
         time("write-time", "without a byte of the answer taken", "close", \.writeNanoseconds),
         time("idle-time", "without a request", "close", \.idleNanoseconds),
         count("connections", "connections", "accepting pauses", 1...1 << 20, \.connections),

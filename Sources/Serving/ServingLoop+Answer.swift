@@ -11,7 +11,7 @@ struct Exchange {
     let head: RequestHead
     /// Which request of which connection it is.
     let number: RequestNumber
-    let connection: ConnectionField
+    var connection: ConnectionField
     /// When the loop came to it, in monotonic nanoseconds.
     let startedAt: UInt64
     /// Whether a worker died while it was executed before; its slot says what was decided.
@@ -45,6 +45,8 @@ extension ServingLoop {
         case done
         /// It waits for pools.
         case waits(PendingAnswer)
+        /// For pools to work on it, it would hold so many bytes more than there is room for.
+        case lacksRoom(Int)
         /// It waits until a model is loaded, or this moment of the monotonic clock has come.
         case parked(until: UInt64)
     }
@@ -216,7 +218,7 @@ extension ServingLoop {
         var failure: Failure?
         do throws(Failure) {
             try predict(self)
-            if !predictor.parts.isEmpty { return .waits(try postpone(exchange, content)) }
+            if !predictor.parts.isEmpty { return try postpone(exchange, content) }
         } catch {
             if let parked = parked() { return parked }
             failure = error
@@ -412,8 +414,8 @@ extension ServingLoop {
             body: &body
         )
         if fault.status == .serviceUnavailable { fields.append(literal: "Retry-After: 1\r\n") }
-        // RFC 9110 9.3.2: whatever is answered to HEAD has no content, also where the rest of its head
-        // is beyond reading.
+        // RFC 9110 9.3.2: whatever is answered to HEAD has no content, also where the rest of its
+        // head is beyond reading.
         let isHead = head.map { $0.method == .head } ?? Self.beginsWithHead(text)
         finishAnswer(fault.status, .close, withBody: !isHead)
         leaveRecords(key: number.key, startedAt: startedAt, content: [UInt8]().span)

@@ -259,6 +259,10 @@ package final class ServingLoop {
         let large = Self.largeBytes
         if body.capacity > large { body.clear(keeping: large) }
         if answer.capacity > large { answer.clear(keeping: large) }
+        if fields.capacity > large { fields.clear(keeping: large) }
+        if path.capacity > large { path = [] }
+        openInference.shrink(to: large)
+        classReading.shrink(to: large)
         predictor.shrink(to: large)
     }
 
@@ -283,6 +287,17 @@ package final class ServingLoop {
             }
         }
         count(at: UInt64(max(0, time.microseconds)) / 1000)
+    }
+
+    /// Takes back the records of the request at hand: its answer has no room yet.
+    func takeRecords() -> [(key: UInt64, payload: [UInt8])] { ring.takeStaged() }
+
+    /// Leaves records once more that were taken back.
+    func leave(_ records: [(key: UInt64, payload: [UInt8])]) {
+        for record in records where !ring.stage(record.payload.span, key: record.key) {
+            ring.countLost()
+            state.countLostRecord()
+        }
     }
 
     /// Lets the records count that were left: the answer that they are of exists.
@@ -313,8 +328,9 @@ extension ServingLoop {
     func postpone(
         _ exchange: Exchange,
         _ content: Span<UInt8>
-    ) throws(Failure) -> PendingAnswer {
+    ) throws(Failure) -> Answering {
         var copy: [UInt8] = []
+        copy.reserveCapacity(content.count)
         copy.append(content)
         ticketCount += 1
         let answer = PendingAnswer(
@@ -324,14 +340,17 @@ extension ServingLoop {
             revision: snapshot.revision,
             content: copy
         )
+        guard state.memory.hasRoom(for: answer.heapBytes, beside: content.count) else {
+            return .lacksRoom(answer.heapBytes)
+        }
         try answer.submit(to: mailbox, loop: index, at: predictor.moment)
-        state.countSpilled(answer.heapBytes)
+        state.memory.count(answer.heapBytes)
         pending[answer.ticket] = answer
         let note = predictor.note
         predictor =
             sparePredictors.popLast() ?? Predictor(state.configuration, runDelay: runDelay)
         predictor.note = note
-        return answer
+        return .waits(answer)
     }
 
     /// Takes what a pool made of one part of a request, if somebody still waits for it.
@@ -374,7 +393,7 @@ extension ServingLoop {
 
     private func forget(_ answer: PendingAnswer) {
         guard pending.removeValue(forKey: answer.ticket) != nil else { return }
-        state.countSpilled(-answer.heapBytes)
+        state.memory.count(-answer.heapBytes)
         answer.stopCounting()
     }
 }

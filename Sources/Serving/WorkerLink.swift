@@ -24,7 +24,7 @@ package final class WorkerLink: Sendable {
     let deathCount: UInt64
 
     private let control: MessageSocket
-    private let lock: CInt
+    private let locks: [CInt]
     private let state = Guarded(State())
 
     private struct State {
@@ -34,6 +34,10 @@ package final class WorkerLink: Sendable {
         var mustFollow = false
         var hasAcceptingEnded = false
         var isOrphan = false
+        var isListening = false
+        var recycleFailure: String?
+        /// What could not be told yet, in order.
+        var backlog: [ProcessMessage] = []
     }
 
     private struct Deaths {
@@ -94,7 +98,7 @@ package final class WorkerLink: Sendable {
         var (region, board): (SlotRegion?, WorkerBoard?) = (nil, nil)
         var (channels, admins): ([CInt], [InheritedListener]) = ([], [])
         var (addresses, deaths): ([SocketAddress], [Death]) = ([], [])
-        var (role, lock): (WorkerRole?, CInt) = (nil, -1)
+        var (role, locks): (WorkerRole?, [CInt]) = (nil, [])
         var died: UInt64 = 0
         var epoll = try Epoll()
         try epoll.add(socket.descriptor, .readable, token: 0)
@@ -113,7 +117,7 @@ package final class WorkerLink: Sendable {
                 region = try descriptor.flatMap { try SlotRegion(adopting: .init(owning: $0)) }
             case .board:
                 board = try descriptor.flatMap { try WorkerBoard(adopting: .init(owning: $0)) }
-            case .lock: lock = descriptor ?? -1
+            case .lock: locks = message.descriptors
             case .channel: channels += message.descriptors
             case .adminListener:
                 descriptor.map { admins.append(.init(number: $0, text: message.text)) }
@@ -135,7 +139,7 @@ package final class WorkerLink: Sendable {
         (self.region, self.board, self.role) = (region, board, role)
         (self.channels, adminListeners, self.addresses) = (channels, admins, addresses)
         self.deaths = Guarded(Deaths(all: deaths))
-        self.lock = lock
+        self.locks = locks
         deathCount = died
         self.control = socket
     }
@@ -170,7 +174,7 @@ package final class WorkerLink: Sendable {
         try epoll.add(control.descriptor, .readable, token: 0)
         while true {
             switch control.receive() {
-            case .nothing: _ = try epoll.wait(milliseconds: -1)
+            case .nothing: _ = try epoll.wait(milliseconds: sendBacklog() ? 1000 : 5)
             case .message(let message): try take(message, wish)
             case .end:
                 state.withLock { $0.isOrphan = true }
@@ -203,6 +207,11 @@ package final class WorkerLink: Sendable {
             state.notify()
         case .drain: wish(.drain)
         case .reload: wish(.reload)
+        case .listening:
+            state.withLock { $0.isListening = true }
+            state.notify()
+        case .recycleFailed:
+            state.withLock { $0.recycleFailure = message.text }
         case .follow:
             state.withLock { $0.mustFollow = true }
             state.notify()
@@ -238,9 +247,34 @@ package final class WorkerLink: Sendable {
 
     // MARK: Sending
 
-    /// Tells the supervisor something. It always has room: a worker says a few words in its life.
+    /// Tells the supervisor something, now or as soon as there is room.
     package func send(_ word: WorkerWord, number: UInt64 = 0) {
-        _ = control.send(ProcessMessage(word, number: number))
+        state.withLock { $0.backlog.append(ProcessMessage(word, number: number)) }
+        _ = sendBacklog()
+    }
+
+    /// Sends what could not be sent before, in order; whether nothing is left.
+    private func sendBacklog() -> Bool {
+        state.withLock { state in
+            while let message = state.backlog.first, control.send(message) != .full {
+                state.backlog.removeFirst()
+            }
+            return state.backlog.isEmpty
+        }
+    }
+
+    /// Waits until clients can connect.
+    package func awaitListening() {
+        _ = state.wait { $0.isListening || $0.isOrphan ? true : nil } as Bool
+    }
+
+    /// Why no other worker has taken over since `beginRecycle`; nil: nothing is known against it.
+    package var recycleFailure: String? { state.withLock { $0.recycleFailure } }
+
+    /// Asks for another worker to take over.
+    package func beginRecycle() {
+        state.withLock { $0.recycleFailure = nil }
+        send(.recycle)
     }
 
     /// Lets nobody more be accepted, and waits until whoever was is in the channels.

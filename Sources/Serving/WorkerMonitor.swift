@@ -54,7 +54,7 @@ final class WorkerMonitor: Sendable {
                 if now >= nextWish, let reason = age() {
                     nextWish = now + Self.patienceNanoseconds
                     log.write(.info, "worker.recycle", "another worker is to take over: \(reason)")
-                    link.send(.recycle)
+                    link.beginRecycle()
                 }
             }
             let next = now + (isBusy ? Self.busyNanoseconds : Self.idleNanoseconds)

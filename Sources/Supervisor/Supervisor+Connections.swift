@@ -74,10 +74,14 @@ extension Supervisor {
     func flush(_ batch: inout Batch, _ loop: Int) {
         guard !batch.connections.isEmpty else { return }
         defer { batch = Batch() }
-        guard let active, active.hasGone,
-            active.send(batch.connections, batch.descriptors, to: loop)
-        else {
+        guard let active, active.hasGone, !active.isSilent else {
             unsent = true
+            return
+        }
+        let sent = active.send(batch.connections, batch.descriptors, to: loop)
+        guard sent == .done else {
+            unsent = true
+            if sent == .broken { fallenSilent(active) }
             return
         }
         for connection in batch.connections { connections[connection.slot].worker = active.number }
@@ -112,14 +116,27 @@ extension Supervisor {
                 return
             }
             if isClosed {
-                _ = FileDescriptor(owning: connections[index].descriptor)
-                connections[index] = Connection()
-                live -= 1
+                close(index)
             } else {
                 connections[index].worker = -1
                 unsent = true
             }
         }
+    }
+
+    /// Closes what a worker that has died had closed and not said so.
+    func sweepUnmarked(_ worker: Worker) {
+        let left = ledger.sweepUnmarked { index in
+            connections.indices.contains(index) && connections[index].descriptor >= 0
+                && connections[index].worker == worker.number
+        }
+        for index in left { close(index) }
+    }
+
+    private func close(_ index: Int) {
+        _ = FileDescriptor(owning: connections[index].descriptor)
+        connections[index] = Connection()
+        live -= 1
     }
 
     func stopListening() {

@@ -26,8 +26,10 @@ extension Supervisor {
                 !note.isWrittenOff, let model = worker.board.model(note.model)
             else { continue }
             let grace = note.activity == .predictingInPool ? Self.poolGraceNanoseconds : 0
-            let time = now - min(now, note.startedAt)
+            // Time in which this process, and so the whole container, was stopped does not count.
+            let time = now - min(now, max(note.startedAt, thawedAt))
             guard time > min(model.hangNanoseconds, 1 << 62) + grace else { continue }
+            guard !CurrentProcess.isStopped(worker.process.id) else { return }
             // It may have come back while it was looked at.
             guard let again = worker.board.note(index), again.call == note.call else { continue }
             guard worker.board.noteHang(of: index, at: now) else { return }
@@ -80,6 +82,7 @@ extension Supervisor {
         worker.isOver = true
         // What it has closed and let go of is not sent to anybody once more.
         sweep()
+        sweepUnmarked(worker)
         let now = MonotonicClock.now()
         if worker === old {
             old = nil
@@ -103,6 +106,12 @@ extension Supervisor {
         } else if worker === next {
             next = nil
             if worker.board.fault != nil || end.map({ !$0.isExit }) ?? true { bury(worker, end) }
+            ending.append(worker)
+            // One beside a worker that serves: it says nothing of that one.
+            if let active, active.servingSince != nil, worker.role == .standby {
+                return standbyEnded(end.map { "it \($0)" } ?? "its process has ended")
+            }
+            ending.removeLast()
         }
         ending.append(worker)
         guard !isEnd else { return }

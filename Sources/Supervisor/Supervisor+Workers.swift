@@ -34,9 +34,29 @@ extension Supervisor {
             if role == .takeover { activate(worker) }
         } catch {
             tell(.cannotStart(error))
-            failures += 1
-            backOff()
+            if role == .standby {
+                standbyEnded("it cannot be started: \(error)")
+            } else {
+                failures += 1
+                backOff()
+            }
         }
+    }
+
+    /// A worker that was to get ready beside one that serves has ended before it was: that one
+    /// serves on, another is started after a while, and a recycling is given up at last.
+    func standbyEnded(_ reason: String) {
+        standbyFailures += 1
+        if wantsRecycle, standbyFailures >= Self.recycleAttempts {
+            wantsRecycle = false
+            active?.tell(.recycleFailed, text: reason)
+            tell(.recycleFailed(attempts: standbyFailures, reason: reason))
+        }
+        // One that has begun to make way cannot take that back.
+        let isAwaited = active?.handingOverSince != nil
+        guard wantsRecycle || configuration.keepsStandby || isAwaited, !isEnding else { return }
+        let pause = min(Self.pauseMaximum, 100_000_000 << UInt64(min(standbyFailures - 1, 10)))
+        standbyAt = MonotonicClock.now() + pause
     }
 
     /// Lets a worker serve, with every connection that there is.
@@ -52,7 +72,13 @@ extension Supervisor {
     }
 
     func receive(_ worker: Worker) {
-        while let message = worker.hear() {
+        while true {
+            let message: ProcessMessage
+            switch worker.hear() {
+            case .message(let heard): message = heard
+            case .nothing: return
+            case .end: return fallenSilent(worker)
+            }
             message.drop()
             switch WorkerWord(rawValue: message.kind) {
             case .ready: ready(worker)
@@ -73,8 +99,20 @@ extension Supervisor {
         }
     }
 
+    /// A worker has closed its end of the line, or of a loop's channel, as a stray `close` in a
+    /// plugin does: it hears nothing any more, so another one goes on.
+    func fallenSilent(_ worker: Worker) {
+        guard !worker.isOver, !worker.isSilent else { return }
+        worker.isSilent = true
+        try? worker.withLine { line throws(SystemError) in try epoll.remove(line) }
+        if worker.hasEnded { return }
+        tell(.fallenSilent(process: worker.process.id))
+        worker.process.end()
+    }
+
     func ready(_ worker: Worker) {
         worker.isReady = true
+        if worker.role == .standby { standbyFailures = 0 }
         guard worker === next else { return }
         if active == nil { return activate(worker) }
         if active?.handingOverSince != nil { return finishHandover() }
@@ -89,8 +127,16 @@ extension Supervisor {
             hasServed = true
             CurrentProcess.forgetCode()
             for (index, listener) in listeners.enumerated() {
-                try? epoll.add(listener.socket, .readable, token: Self.token(.listener, index))
+                do {
+                    try Socket.beginListening(listener.socket, listener.address)
+                    try epoll.add(listener.socket, .readable, token: Self.token(.listener, index))
+                } catch {
+                    tell(.cannotListen(error))
+                    endStatus = 1
+                    return worker.process.end()
+                }
             }
+            worker.tell(.listening)
         } else {
             let since = max(diedAt, worker.startedAt)
             tell(
@@ -114,7 +160,7 @@ extension Supervisor {
         if let next {
             if next.isReady { handOver(to: next) }
         } else {
-            startAt = nil
+            (startAt, standbyAt, standbyFailures) = (nil, nil, 0)
             startWorker(.standby)
         }
     }

@@ -45,6 +45,15 @@ package final class Supervisor {
     /// Workers in a row that have ended before they had served for a while.
     var failures = 0
     var startAt: UInt64?
+    /// The same of workers that were to get ready beside one that serves: they are none of its
+    /// doing.
+    var standbyFailures = 0
+    var standbyAt: UInt64?
+    /// When this process was last seen to have been stopped for a while, on the monotonic clock.
+    var thawedAt: UInt64 = 0
+    var tickedAt: UInt64 = 0
+    /// What ends the host: a listener that cannot be; nil: nothing does.
+    var endStatus: Int32?
     var isEnding = false
     var hasServed = false
     var diedAt: UInt64 = 0
@@ -57,10 +66,11 @@ package final class Supervisor {
     /// A listening socket.
     final class Listener {
         let socket: FileDescriptor
-        let isLocal: Bool
-        init(_ socket: consuming FileDescriptor, isLocal: Bool) {
+        let address: SocketAddress
+        var isLocal: Bool { address.isLocal }
+        init(_ socket: consuming FileDescriptor, _ address: SocketAddress) {
             self.socket = socket
-            self.isLocal = isLocal
+            self.address = address
         }
     }
 
@@ -84,17 +94,21 @@ package final class Supervisor {
     /// How long nobody is accepted when there is nothing to accept with.
     static let pauseNanoseconds: UInt64 = 50_000_000
     static let deathsMaximum = 16
+    /// Standbys that may end before they are ready until a recycling is given up.
+    static let recycleAttempts = 3
+    /// A gap between two looks that only a process has that was stopped.
+    static let gapNanoseconds: UInt64 = 1_500_000_000
 
     /// Listens; throws when that is not possible.
     ///
     /// - Parameters:
     ///   - configuration: how it is set up.
-    ///   - lock: what keeps others from the state folder, as long as it is open anywhere.
+    ///   - locks: what keeps others from the host's folders, as long as it is open anywhere.
     ///   - refusal: how a listener that cannot be is told of.
     ///   - tell: is told what happens.
     package init(
         _ configuration: SupervisorConfiguration,
-        lock: consuming FileDescriptor,
+        locks: [CInt],
         refusal: (SocketAddress, SystemError) -> any Error,
         tell: @escaping @Sendable (SupervisorEvent) -> Void
     ) throws {
@@ -107,9 +121,11 @@ package final class Supervisor {
         var listeners: [Listener] = []
         for address in configuration.listen {
             do {
-                let socket = try Socket.listen(on: address)
-                addresses.append(try Socket.localAddress(of: socket, asked: address))
-                listeners.append(Listener(socket, isLocal: address.isLocal))
+                // Whoever connects is answered: nobody can before a worker serves.
+                let socket = try Socket.bound(to: address)
+                let found = try Socket.localAddress(of: socket, asked: address)
+                addresses.append(found)
+                listeners.append(Listener(socket, found))
             } catch {
                 throw refusal(address, error)
             }
@@ -119,7 +135,7 @@ package final class Supervisor {
             configuration: configuration,
             region: region,
             addresses: addresses,
-            lock: lock
+            locks: locks
         )
     }
 
@@ -154,42 +170,55 @@ package final class Supervisor {
                 }
             }
             tick()
+            status = status ?? endStatus
         }
         next?.process.end()
         old?.process.end()
         return status ?? 0
     }
 
+    /// Those that live, as far as is known.
+    var workers: [Worker] { [active, next, old].compactMap { $0 } }
+
     func worker(_ number: Int) -> Worker? {
-        ([active, next, old].compactMap { $0 } + ending).first { $0.number == number }
+        (workers + ending).first { $0.number == number }
     }
 
     var waitTime: Int {
-        if let startAt {
-            let now = MonotonicClock.now()
-            return startAt > now ? min(Int((startAt - now) / 1_000_000) + 1, 1000) : 0
-        }
-        return live > 0 || pausedUntil > 0 || owesAcceptingEnded || !ending.isEmpty
-            ? Self.tickMilliseconds : Self.idleMilliseconds
+        let isBusy =
+            live > 0 || pausedUntil > 0 || owesAcceptingEnded || !ending.isEmpty
+            || workers.contains { $0.hasBacklog }
+        let usual = isBusy ? Self.tickMilliseconds : Self.idleMilliseconds
+        guard let at = [startAt, standbyAt].compactMap({ $0 }).min() else { return usual }
+        let now = MonotonicClock.now()
+        return at > now ? min(Int((at - now) / 1_000_000) + 1, usual) : 0
     }
 
     /// What is looked at now and then, and whenever it wakes anyway.
     func tick() {
         sweep()
         let now = MonotonicClock.now()
+        if tickedAt > 0, now - tickedAt > Self.gapNanoseconds { thawedAt = now }
+        tickedAt = now
         if let startAt, startAt <= now {
             self.startAt = nil
             if next == nil {
                 startWorker(active == nil ? (hasServed ? .takeover : .first) : .standby)
             }
         }
+        if let standbyAt, standbyAt <= now {
+            self.standbyAt = nil
+            if next == nil, active != nil, !isEnding { startWorker(.standby) }
+        }
+        for worker in workers { worker.sendBacklog() }
+        CurrentProcess.reapOthers(than: (workers + ending).map { $0.process.id })
         if unsent, let active, active.hasGone { sendAll(to: active) }
         if pausedUntil > 0, pausedUntil <= now { resumeListeners() }
         if owesAcceptingEnded, !unsent {
             owesAcceptingEnded = false
             active?.tell(.acceptingEnded)
         }
-        for worker in [active, next, old].compactMap({ $0 }) { look(at: worker, now) }
+        for worker in workers { look(at: worker, now) }
     }
 
     // MARK: Signals

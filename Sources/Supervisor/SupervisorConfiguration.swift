@@ -17,7 +17,7 @@ package struct SupervisorConfiguration: Sendable {
     package var workerArguments: [String] = []
     /// Bytes that a worker may have; 0: no limit.
     package var workerMemoryBytes: UInt64 = 0
-    /// The control group that counts them; nil: its address space is bounded instead.
+    /// The control group that counts them; nil: its data is bounded instead (`RLIMIT_DATA`).
     package var memoryGroup: MemoryGroup?
     /// Whether a worker that has crashed may take its time to write a core.
     package var allowsCoreDumps = false
@@ -40,6 +40,12 @@ package enum SupervisorEvent: Sendable {
     case backingOff(milliseconds: Int, failures: Int)
     /// A worker cannot be started.
     case cannotStart(SystemError)
+    /// Workers that were to take over have ended before they were ready, and it is given up.
+    case recycleFailed(attempts: Int, reason: String)
+    /// A worker has closed its end of what the supervisor tells it by.
+    case fallenSilent(process: Int32)
+    /// An address that was bound cannot be listened on.
+    case cannotListen(SystemError)
     /// A call of a model has not come back.
     case hang(process: Int32, deployment: String, version: Int, milliseconds: Int)
 }
@@ -49,5 +55,5 @@ struct SupervisorHouse: ~Copyable {
     let configuration: SupervisorConfiguration
     let region: SlotRegion
     let addresses: [SocketAddress]
-    let lock: FileDescriptor
+    let locks: [CInt]
 }

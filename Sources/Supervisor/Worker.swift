@@ -27,6 +27,11 @@ final class Worker {
     var hasReleasedLog = false
     /// Whether its end was seen and dealt with; its process may not be reaped yet.
     var isOver = false
+    /// Whether it has closed its end of the line.
+    var isSilent = false
+    /// What it could not be told yet, in order.
+    private var backlog: [ProcessMessage] = []
+    var hasBacklog: Bool { !backlog.isEmpty }
 
     /// A counter that a thread keeps too.
     final class Bell: Sendable {
@@ -81,7 +86,7 @@ final class Worker {
         let worker = Worker(number, role, process, board, bell, line.kept, channels)
         worker.tell(.region, descriptors: [house.region.descriptor])
         worker.tell(.board, descriptors: [board.descriptor])
-        worker.tell(.lock, descriptors: [house.lock.number])
+        worker.tell(.lock, descriptors: house.locks)
         for address in house.addresses { worker.tell(.address, text: "\(address)") }
         for listener in house.configuration.adminListeners {
             worker.tell(.adminListener, text: listener.text, descriptors: [listener.number])
@@ -96,20 +101,31 @@ final class Worker {
     }
 
     /// Tells the worker of a death.
-    func tell(_ death: ProcessMessage) { _ = line.socket.send(death) }
-
-    /// What the worker says, if it has said anything.
-    func hear() -> ProcessMessage? {
-        guard case .message(let message) = line.socket.receive() else { return nil }
-        return message
+    func tell(_ death: ProcessMessage) {
+        backlog.append(death)
+        sendBacklog()
     }
+
+    /// Sends what could not be sent before, in order, as far as there is room.
+    func sendBacklog() {
+        while let message = backlog.first, line.socket.send(message) != .full {
+            // One that does not listen any more is about to end.
+            backlog.removeFirst()
+        }
+    }
+
+    /// What the worker says.
+    func hear() -> MessageSocket.Received { line.socket.receive() }
+
+    /// Whether its process has ended and was not reaped yet.
+    var hasEnded: Bool { process.hasEnded }
 
     /// Lends the descriptor that is readable when the worker says something.
     func withLine<E: Error>(
         _ body: (borrowing FileDescriptor) throws(E) -> Void
     ) throws(E) { try body(line.socket.descriptor) }
 
-    /// Tells the worker something. One that does not listen any more is about to end.
+    /// Tells the worker something, now or as soon as there is room.
     func tell(
         _ word: SupervisorWord,
         number: UInt64 = 0,
@@ -117,7 +133,7 @@ final class Worker {
         text: String = "",
         descriptors: [CInt] = []
     ) {
-        _ = line.socket.send(
+        tell(
             ProcessMessage(
                 word,
                 number: number,
@@ -128,14 +144,13 @@ final class Worker {
         )
     }
 
-    /// Sends connections to one of its loops; false: there is no room at the moment, or the worker
-    /// is gone.
+    /// Sends connections to one of its loops.
     func send(
         _ connections: [(slot: Int, isFresh: Bool)],
         _ descriptors: [CInt],
         to loop: Int
-    ) -> Bool {
-        channels[loop].socket.send(Consignment.bytes(connections), descriptors) == .done
+    ) -> MessageSocket.Sent {
+        channels[loop].socket.send(Consignment.bytes(connections), descriptors)
     }
 
     /// Waits, on a thread of its own, for the end of the threads that a successor must not meet.

@@ -11,6 +11,11 @@ package struct ClassReading: Sendable {
     /// The probability of each class, in the order of the declaration.
     package private(set) var probabilities: [Double] = []
 
+    /// Gives back what one large result has made grow.
+    package mutating func shrink(to bytes: Int) {
+        if probabilities.capacity > bytes / 8 { probabilities = [] }
+    }
+
     package init() {}
 
     /// The class that is predicted: of two the second one from one half on, of more the first of

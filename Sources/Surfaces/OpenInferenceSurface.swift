@@ -31,6 +31,14 @@ package struct OpenInferenceSurface: ~Copyable {
 
     package init() {}
 
+    /// Gives back what one large answer has made grow.
+    package mutating func shrink(to bytes: Int) {
+        if binary.capacity > bytes { binary = [] }
+        if text.capacity > bytes { text = [] }
+        document.shrink(to: bytes / 16)
+        reading.shrink(to: bytes)
+    }
+
     private static let outputName = Array("output".utf8)
     private static let labelName = Array("prediction".utf8)
     private static let numbersName = Array("probas".utf8)

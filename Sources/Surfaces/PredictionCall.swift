@@ -66,6 +66,11 @@ package struct PredictionCall: Sendable {
         rows.clear()
     }
 
+    /// Bytes that grow with the rows.
+    package var capacityBytes: Int {
+        arguments.capacity * MemoryLayout<Int>.stride + rows.capacity * MemoryLayout<Row>.stride
+    }
+
     /// Begins a call with tensors, which one split answers.
     package mutating func beginTensors(timeoutNanoseconds time: UInt64?) {
         clear()

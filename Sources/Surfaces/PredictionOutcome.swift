@@ -65,6 +65,11 @@ package struct PredictionOutcome: ~Copyable {
         isAssigned = false
     }
 
+    /// Bytes that grow with the rows and their results.
+    package var capacityBytes: Int {
+        rows.capacity * MemoryLayout<Row>.stride + subjects.capacity + outputs.capacity
+    }
+
     /// Begins the next row.
     package mutating func beginRow() {
         isAssigned = false

@@ -5,6 +5,11 @@ import Endpoints
 import JSON
 
 extension TensorRequest {
+    /// Bytes that grow with a request.
+    package var capacityBytes: Int {
+        (elements.capacity + sizes.capacity) * 8 + names.capacity + id.capacity
+    }
+
     /// Takes the elements of a tensor that stands in the header: a list, or lists in lists.
     func take(
         _ data: Int,

@@ -95,7 +95,9 @@ package final class TensorRequest {
     /// Gives back what one large request has made grow.
     package func shrink(to bytes: Int) {
         if elements.capacity > bytes / 8 { elements = [] }
+        if sizes.capacity > bytes / 8 { sizes = [] }
         if names.capacity > bytes { names = [] }
+        if id.capacity > bytes { id = [] }
     }
 
     // MARK: Reading

@@ -80,6 +80,7 @@ struct HostArguments: Sendable {
         if let drain = try arguments.number("drain", 0...86_400) {
             configuration.drainNanoseconds = UInt64(drain) * 1_000_000_000
         }
+        try requireSettled(arguments, &configuration)
         if let grace = try arguments.number("grace", 0...86_400) {
             configuration.graceNanoseconds = UInt64(grace) * 1_000_000_000
         }
@@ -87,6 +88,22 @@ struct HostArguments: Sendable {
             configuration.ringBytes = ring << 20
         }
         return configuration
+    }
+
+    /// Settling is a part of draining: what comes behind it needs time too. A default gives way.
+    private static func requireSettled(
+        _ arguments: Arguments,
+        _ configuration: inout ServerConfiguration
+    ) throws(UsageError) {
+        let (settle, drain) = (configuration.settleNanoseconds, configuration.drainNanoseconds)
+        guard settle >= drain, settle > 0 else { return }
+        guard !arguments.has("settle") else {
+            throw UsageError(
+                "'--settle' is \(settle / 1_000_000) ms and '--drain' \(drain / 1_000_000_000) s; "
+                    + "wanted a shorter '--settle': draining counts from its beginning"
+            )
+        }
+        configuration.settleNanoseconds = drain / 2
     }
 
     /// Reads the options about admins.

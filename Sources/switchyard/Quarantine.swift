@@ -94,7 +94,14 @@ extension Command {
             }
             let limit = MonotonicClock.now() + 600_000_000_000
             while MonotonicClock.now() < limit {
-                if let now = try? workerProcess(client), now != before {
+                let status = try? client.call("GET", "/admin/v1/status").json
+                if let reason = status?["recycleFailed"]?.string {
+                    throw HostClient.Failure(
+                        description: "no other worker takes over, and worker \(before ?? 0) serves "
+                            + "on: \(reason); its events on standard error say more"
+                    )
+                }
+                if let now = status?["processId"]?.unsigned, now != before {
                     let members: [JSONValue.Member] = [
                         .init("before", .number("\(before ?? 0)")), .init("now", .number("\(now)")),
                     ]

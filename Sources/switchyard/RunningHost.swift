@@ -22,8 +22,8 @@ final class RunningHost {
         watch = host.watches ? try Self.startWatch(server.control) : nil
     }
 
-    /// What is live, where it listens, and what to type next, a line each; `program` is how the host
-    /// was called.
+    /// What is live, where it listens, and what to type next, a line each; `program` is how the
+    /// host was called.
     func report(program: String) -> String {
         var text = ""
         for line in server.takeReport() { text += line + "\n" }

@@ -63,7 +63,7 @@ extension Command {
             Option(
                 "settle",
                 value: "MILLISECONDS",
-                "from 'not ready' to the end of accepting at shutdown (default: 1000)"
+                "from 'not ready' to the end of accepting at shutdown (default: 5000)"
             ),
             Option(
                 "drain",
@@ -90,7 +90,7 @@ extension Command {
             Option(
                 "worker-memory",
                 value: "MIB",
-                "memory of a worker: a control group's, else its address space (default: no limit)"
+                "memory of a worker: a control group's, else its data (default: no limit)"
             ),
             Option("core-dumps", "let a worker that crashes write a core, as far as limits go"),
             Option(

@@ -13,7 +13,7 @@ extension Command {
     ) throws -> ExitStatus {
         let log = EventLog()
         CurrentProcess.allowCoreDumps(host.allowsCoreDumps)
-        let lock = try HostFolders.claim(host.configuration)
+        let locks = try HostFolders.claim(host.configuration)
         // A start that cannot succeed must not commit anything.
         try host.admin.check()
         var configuration = SupervisorConfiguration()
@@ -35,11 +35,12 @@ extension Command {
         defer { try? File.remove(host.admin.socket) }
         supervisor = try Supervisor(
             configuration,
-            lock: lock,
+            locks: [locks.state.number, locks.logs.number],
             refusal: { address, error in Server.refusal(address, error, "listen") },
             tell: { event in log.write(event) }
         )
         let status = try supervisor.run(signals)
+        withExtendedLifetime(locks) {}
         return ExitStatus(rawValue: status) ?? .failure
     }
 }
@@ -83,6 +84,24 @@ extension EventLog {
             )
         case .cannotStart(let error):
             write(.error, "worker.cannot_start", "no worker can be started: \(error)")
+        case .recycleFailed(let attempts, let reason):
+            write(
+                .error,
+                "worker.recycle_failed",
+                "\(attempts) workers that were to take over have ended before they were ready, so "
+                    + "the one that serves goes on; the last one: \(reason)",
+                ["attempts": .number(attempts)]
+            )
+        case .fallenSilent(let process):
+            write(
+                .error,
+                "worker.silent",
+                "worker \(process) has closed its line to the supervisor, as a stray close() in a "
+                    + "plugin does; it is ended, and its connections go to the next one",
+                ["process": .number(Int(process))]
+            )
+        case .cannotListen(let error):
+            write(.error, "listen.failed", "\(error); the host ends")
         case .hang(let process, let deployment, let version, let milliseconds):
             write(
                 .error,

@@ -62,6 +62,7 @@ enum WorkerProgram {
             CurrentProcess.exitNow(status.rawValue)
         }
         if link.role == .first {
+            link.awaitListening()
             // Whoever reads standard output may stop reading.
             let lines = running.report(program: program)
             _ = try? Thread(name: "report") { StandardStream.output(lines) }

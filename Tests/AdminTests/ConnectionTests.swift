@@ -122,14 +122,16 @@ struct ConnectionTests {
         ] {
             let client = try Client(address)
             let count = 2400
+            // A connection ends with its first refusal.
+            let wanted = status == 403 ? 1 : count
             try client.send(String(repeating: request, count: count))
             var answers = 0
-            while answers < count {
+            while answers < wanted {
                 let answer = try client.answer()
                 guard answer.status == status else { break }
                 answers += 1
             }
-            #expect(answers == count)
+            #expect(answers == wanted)
         }
         let revision = try host.revision()
         #expect(revision == 1)

@@ -35,6 +35,17 @@ struct BytesTests {
         #expect(Suggestion.nearest(to: "x", in: ["a", "b"]) == nil)
     }
 
+    @Test(arguments: [
+        ("switchyard", "switchyard"), ("/a/b-c:d=1", "/a/b-c:d=1"), ("", "''"), ("a b", "'a b'"),
+        ("it's", "'it'\\''s'"), ("$(x)", "'$(x)'"),
+    ])
+    func `a word of a command line is quoted where a shell would read it otherwise`(
+        text: String,
+        word: String
+    ) {
+        #expect(Visible.word(text) == word)
+    }
+
     @Test func `among thousands of words a near one is found by looking at a few`() {
         let index = SuggestionIndex(
             (0..<5000).map { "endpoint_\($0 * 7919)" } + ["pricing", "fraud"]

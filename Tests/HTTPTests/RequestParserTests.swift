@@ -79,7 +79,8 @@ struct RequestParserTests {
         #expect(fault?.status == .badRequest, "\(String(describing: fault))")
     }
 
-    // RFC 3986 3.2: a host, and digits behind a colon; RFC 9112 3.2: an empty value where there is none.
+    // RFC 3986 3.2: a host, and digits behind a colon; RFC 9112 3.2: an empty value where there is
+    // none.
     @Test(arguments: [
         ("a", true), ("a:80", true), ("a:", true), ("", true), ("127.0.0.1:8080", true),
         ("[::1]", true), ("[::1]:8080", true), ("[1:2:3:4:5:6:7:8]", true), ("[::]", true),

@@ -110,7 +110,9 @@ struct FullDiskTests {
             kibibytes: 1100
         )
         #expect(eventually { child.standardOutput.contains("listening on ") })
-        let line = child.standardOutput.split(separator: "\n").last ?? ""
+        let line =
+            child.standardOutput.split(separator: "\n").first { $0.hasPrefix("listening on ") }
+            ?? ""
         let address = try #require(SocketAddress(String(line.dropFirst(13))))
         let client = try Client(address)
         var answered = 0

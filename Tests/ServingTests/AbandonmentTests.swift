@@ -24,15 +24,17 @@ struct AbandonmentTests {
         let server: CInt
         var received: [UInt8] = []
 
-        init() throws {
+        /// - Parameter valueBytes: of the static answers.
+        init(valueBytes: Int = 1) throws {
             folder = try TemporaryFolder()
             state = HostState(
                 configuration: ServerConfiguration(),
                 region: try SlotRegion(count: 2)
             )
-            let snapshot = ServingSnapshot(revision: 7, endpoints: [Scene.endpoint()])
+            let endpoint = Scene.endpoint(valueBytes)
+            let snapshot = ServingSnapshot(revision: 7, endpoints: [endpoint])
             rings = try (0..<2).map { [folder] in
-                try LogRing(creating: "\(folder.path)/ring-\($0)", capacity: 1 << 16)
+                try LogRing(creating: "\(folder.path)/ring-\($0)", capacity: 1 << 18)
             }
             first = try ServingLoop(
                 index: 0,
@@ -59,7 +61,7 @@ struct AbandonmentTests {
         }
 
         /// Two values, so that the arm depends on the subject.
-        static func endpoint() -> PreparedEndpoint {
+        static func endpoint(_ valueBytes: Int = 1) -> PreparedEndpoint {
             let splits = ["a", "b"].map {
                 Split(name: $0, weight: 1, weightText: "1", backend: .value("\"\($0)\""))
             }
@@ -78,7 +80,8 @@ struct AbandonmentTests {
                         version: nil,
                         revision: 7
                     )
-                    let value = Array("\"\($0.name)\"".utf8)
+                    let letters = String(repeating: $0.name, count: valueBytes)
+                    let value = Array("\"\(letters)\"".utf8)
                     return PreparedSplit(
                         name: $0.name,
                         backend: .value(value),
@@ -127,6 +130,52 @@ struct AbandonmentTests {
             )
             if result == .endOfStream { isAtEnd = true }
             return result
+        }
+
+        /// Lets a loop on a thread of its own serve the connection, and stops that thread for good
+        /// before its `stop`th store to the slot; false: it was done before.
+        func park(at stop: Int) throws -> Bool {
+            let outcome = Guarded<Bool?>(nil)
+            let own = Guarded<UInt64>(0)
+            let count = Guarded(0)
+            SlotWatch.set { _ in
+                guard CurrentThread.number == own.withLock({ $0 }) else { return }
+                let isLast = count.withLock { count in
+                    count += 1
+                    return count == stop
+                }
+                guard isLast else { return }
+                outcome.withLock { $0 = true }
+                outcome.notify()
+                while true { MonotonicClock.sleep(nanoseconds: .max >> 1) }
+            }
+            defer { SlotWatch.set(nil) }
+            let (state, ring) = (self.state, rings[0])
+            let number = Socket.duplicateNumber(of: server)
+            _ = try Thread(name: "first") {
+                do {
+                    let loop = try ServingLoop(
+                        index: 0,
+                        state: state,
+                        snapshot: ServingSnapshot(revision: 7, endpoints: [Scene.endpoint()]),
+                        ring: ring,
+                        mailbox: try Mailbox()
+                    )
+                    own.withLock { $0 = CurrentThread.number }
+                    loop.adopt(FileDescriptor(owning: number), slot: 0, isFresh: true)
+                    let slot = state.region.slot(0)
+                    while slot.sequence < 2 || slot.word.output > 0 || slot.word.isExecuting {
+                        try loop.eventLoop.turn(millisecondsMaximum: 5)
+                    }
+                    for _ in 0..<3 { try loop.eventLoop.turn(millisecondsMaximum: 1) }
+                    outcome.withLock { $0 = false }
+                    outcome.notify()
+                    while true { MonotonicClock.sleep(nanoseconds: .max >> 1) }
+                } catch {
+                    Issue.record(error)
+                }
+            }
+            return outcome.wait(by: MonotonicClock.now() + 20_000_000_000) { $0 } ?? false
         }
 
         /// Request ids of all records, in both rings.
@@ -264,5 +313,87 @@ struct AbandonmentTests {
         scene.second.adopt(FileDescriptor(owning: scene.server), slot: 0)
         #expect(try scene.finish(scene.second).isEmpty)
         #expect(scene.state.region.life(0) == .closed)
+    }
+
+    @Test func `a connection that spilled ends behind what was answered, and not with a reset`()
+        throws
+    {
+        let scene = try Scene()
+        let slot = scene.state.region.slot(0)
+        let answers = try undisturbed()
+        slot.stageOutput(answers, at: 0)
+        var word = slot.word
+        word.output = answers.count
+        slot.word = word
+        slot.flags = .spilled
+        // What lies unread makes a reset of a close.
+        try scene.send(Array(repeating: UInt8(ascii: "x"), count: 10_000)[...])
+        MonotonicClock.sleep(nanoseconds: 20_000_000)
+        scene.second.adopt(FileDescriptor(owning: scene.server), slot: 0)
+        #expect(try scene.finish(scene.second) == answers)
+    }
+
+    @Test func `answers that fit a slot are lost by no death, however slowly a client reads`()
+        throws
+    {
+        let body = "{\"data\":{\"u\":1}}"
+        let count = 400
+        let one =
+            "POST /v1/e HTTP/1.1\r\nHost: a\r\nX-Request-Id: id\r\nContent-Length: "
+            + "\(body.utf8.count)\r\n\r\n\(body)"
+        let scene = try Scene(valueBytes: 20_000)
+        scene.first.adopt(FileDescriptor(owning: scene.server), slot: 0, isFresh: true)
+        try scene.send(Array(String(repeating: one, count: count).utf8)[...])
+        // Until the kernel takes no more of what nobody reads.
+        let slot = scene.state.region.slot(0)
+        var before = slot.sequence
+        var still = 0
+        while still < 10 {
+            try scene.first.eventLoop.turn(millisecondsMaximum: 5)
+            still = slot.sequence == before ? still + 1 : 0
+            before = slot.sequence
+        }
+        #expect(slot.sequence > 2 && slot.sequence < UInt64(count))
+        #expect(!slot.flags.contains(.spilled))
+        let left = scene.first.abandon()
+        scene.second.adopt(FileDescriptor(owning: left[0].socket), slot: 0)
+        let answers = String(decoding: try scene.finish(scene.second), as: UTF8.self)
+        #expect(answers.split(separator: "HTTP/1.1 200 OK").count == count)
+        #expect(scene.recorded().count == count)
+    }
+
+    /// Every store of a loop to the slot is its last one: from each the next loop gives the client
+    /// what an undisturbed loop gives, and the log has each request once.
+    @Test(.enabled(if: SlotWatch.isPossible), .timeLimit(.minutes(5)))
+    func `from every store another loop goes on`() throws {
+        for last in [
+            "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", "HTTP/1.0\r\n",
+            "HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n",
+        ] {
+            try goOnFromEveryStore(last)
+        }
+    }
+
+    private func goOnFromEveryStore(_ last: String) throws {
+        let body = "{\"data\":{\"u\":1}}"
+        let request = { (version: String) in
+            "POST /v1/e \(version)X-Request-Id: id\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        }
+        let bytes = Array((request("HTTP/1.1\r\nHost: a\r\n") + request(last)).utf8)
+        let calm = try Scene()
+        try calm.send(bytes[...])
+        calm.first.adopt(FileDescriptor(owning: calm.server), slot: 0, isFresh: true)
+        let wanted = normal(try calm.finish(calm.first))
+        #expect(wanted.contains("200 OK"))
+        var stores = 0
+        for stop in 1...200 {
+            let scene = try Scene()
+            try scene.send(bytes[...])
+            guard try scene.park(at: stop) else { break }
+            stores = stop
+            scene.second.adopt(FileDescriptor(owning: scene.server), slot: 0)
+            #expect(normal(try scene.finish(scene.second)) == wanted, "store \(stop) of \(last)")
+        }
+        #expect(stores > 10, "\(stores)")
     }
 }

@@ -1,8 +1,9 @@
 import JSON
 import Platform
-import Serving
 import TestSupport
 import Testing
+
+@testable import Serving
 
 /// Every limit of the table, set as `--limit` sets it, and what somebody gets who passes it.
 struct LimitTests {
@@ -149,7 +150,7 @@ struct LimitTests {
             (try? host.client().call("POST", "/v1/e", body: body).status) == 200
         }
         #expect(isBack)
-        #expect(host.server?.state.spilled == 0)
+        #expect(host.server?.state.memory.bytes == 0)
     }
 
     @Test func `answers that nobody reads are bounded too`() throws {
@@ -159,7 +160,7 @@ struct LimitTests {
                     "schemaVersion: 1\nbackends: {a: {value: \(String(repeating: "v", count: 200_000))}}\n"
             ]
         )
-        try NamedLimit.set("buffered=20MiB", in: &host.configuration.limits)
+        try NamedLimit.set("buffered=80MiB", in: &host.configuration.limits)
         try host.start()
         let rows = (0..<100).map { "[\($0)]" }.joined(separator: ",")
         do {
@@ -169,16 +170,94 @@ struct LimitTests {
                 waiting.append(try host.client())
                 try waiting.last?.request("POST", "/v1/e", body: "{\"data\": [\(rows)]}")
             }
-            #expect(eventually { (host.server?.state.spilled ?? 0) > 20 << 20 })
+            #expect(eventually { (host.server?.state.memory.bytes ?? 0) > 20 << 20 })
             let answer = try host.client().call("POST", "/v1/e", body: "{\"data\": 1}")
             #expect(answer.status == 503 && answer.json["code"]?.string == "not_ready")
             #expect(try host.client().call("GET", "/health/live").status == 200)
-            #expect((host.server?.state.spilled ?? 0) < 60 << 20)
+            #expect((host.server?.state.memory.bytes ?? 0) < 60 << 20)
         }
         let isBack = eventually {
             (try? host.client().call("POST", "/v1/e", body: "{\"data\": 1}").status) == 200
         }
         #expect(isBack)
+    }
+
+    @Test func `large bodies of others never keep a small request waiting`() throws {
+        let host = try host("buffered=64MiB")
+        let size = 3 << 20
+        let head = "POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: \(size)\r\n\r\n"
+        let part = String(repeating: "x", count: size / 2)
+        // Half of each comes, and then nothing: thirty times what there is room for.
+        let (holders, isOver) = (Guarded(0), Guarded(false))
+        guard let address = host.server?.addresses.first else { return }
+        for _ in 0..<30 {
+            let text = head + "{\"data\": \"" + part
+            _ = try Thread(name: "holder") {
+                guard let client = try? Client(address) else { return }
+                try? client.send(text)
+                holders.withLock { $0 += 1 }
+                _ = isOver.wait { $0 ? true : nil } as Bool
+            }
+        }
+        defer {
+            isOver.withLock { $0 = true }
+            isOver.notify()
+        }
+        #expect(eventually { holders.withLock { $0 } >= 14 })
+        for _ in 0..<20 {
+            let begun = MonotonicClock.now()
+            let answer = try host.client().call("POST", "/v1/e", body: "{\"data\": 1}")
+            #expect(answer.status == 200)
+            // It is not paused, which would take two seconds.
+            #expect(MonotonicClock.now() - begun < 1_500_000_000)
+        }
+        #expect(host.server?.state.memory.bytes ?? .max <= 64 << 20)
+    }
+
+    @Test func `what an address holds leaves room for other addresses`() {
+        let memory = LargeMemory(bytesMaximum: 1600)
+        // Three quarters are for requests, and of those three quarters for one address.
+        #expect(memory.admit(900, from: "a"))
+        #expect(!memory.admit(1, from: "a"))
+        #expect(memory.admit(300, from: "b"))
+        #expect(!memory.admit(1, from: "c"))
+        memory.leave(900, from: "a")
+        #expect(memory.admit(100, from: "c"))
+        memory.leave(300, from: "b")
+        memory.leave(100, from: "c")
+        // One that is alone has room, whatever its size.
+        #expect(memory.admit(5000, from: "a"))
+        #expect(!memory.admit(1, from: "b"))
+    }
+
+    @Test func `a body that comes byte by byte ends at its total time`() throws {
+        let host = try host("body-total-time=400ms")
+        let client = try host.client()
+        try client.send("POST /v1/e HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+        for _ in 0..<25 {
+            try? client.send("x")
+            MonotonicClock.sleep(nanoseconds: 20_000_000)
+        }
+        let answer = try client.answer()
+        #expect(answer.status == 408 && answer.text.contains("the body came too slowly"))
+    }
+
+    @Test func `a host that idle connections fill still serves who comes`() throws {
+        let host = try LiveHost(endpoints: ["e": Self.endpoint])
+        host.configuration.limits.connections = 64
+        try host.start()
+        var idle: [Client] = []
+        for _ in 0..<60 {
+            let client = try host.client()
+            #expect(try client.call("GET", "/health/live").status == 200)
+            idle.append(client)
+        }
+        // The last four places are for one answer each, so they are always there again.
+        for _ in 0..<40 {
+            let answer = try host.client().call("POST", "/v1/e", body: "{\"data\": 1}")
+            #expect(answer.status == 200 && answer.field("connection") == "close")
+        }
+        #expect(try idle[0].call("GET", "/health/live").field("connection") == nil)
     }
 
     @Test func `a refused request keeps its id`() throws {

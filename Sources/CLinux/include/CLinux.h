@@ -38,6 +38,17 @@ int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int millise
 int clinux_eventfd(void);
 int clinux_accept(int descriptor);
 int clinux_memfd(const char *name);
+// Whether the process of a pidfd has ended.
+bool clinux_has_ended(int descriptor);
+// How many processors the calling thread may run on.
+int clinux_processors(void);
+// Takes note of the end of a child that is none of `known`; its number, or 0: there is none.
+int clinux_reap_other(const int *known, int count);
+// Whether a process is stopped: by a signal, or by a debugger.
+bool clinux_is_stopped(int process);
+int clinux_thread_number(void);
+// Gives a part of a file's memory back to the system; it reads as zeros afterwards.
+int clinux_punch_hole(int descriptor, long offset, long length);
 // Writes to a pipe or a socket what can be written without waiting; nothing to anything else.
 long clinux_try_write(int descriptor, const void *bytes, size_t count);
 

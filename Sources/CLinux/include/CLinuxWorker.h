@@ -76,6 +76,23 @@ static inline uint32_t clinux_load(const uint32_t *place) {
     return __atomic_load_n(place, __ATOMIC_ACQUIRE);
 }
 
+// Raises a number that others raise too.
+static inline void clinux_raise_long(uint64_t *place, uint64_t value) {
+    uint64_t found = __atomic_load_n(place, __ATOMIC_RELAXED);
+    while (found < value && !__atomic_compare_exchange_n(
+                                place, &found, value, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED
+                            )) {}
+}
+// Makes 0 one; false: it was something else.
+static inline bool clinux_claim(uint32_t *place) {
+    uint32_t nothing = 0;
+    return __atomic_compare_exchange_n(
+        place, &nothing, 1u, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED
+    );
+}
+static inline void clinux_store_word(uint32_t *place, uint32_t value) {
+    __atomic_store_n(place, value, __ATOMIC_RELEASE);
+}
 static inline uint64_t clinux_load_long(const uint64_t *place) {
     return __atomic_load_n(place, __ATOMIC_ACQUIRE);
 }
@@ -122,7 +139,7 @@ void clinux_lifeline_await(void *place);
 int clinux_open_process(int process);
 // Starts `path` with these arguments and this environment in a process of its own group, with
 // `control` as its descriptor 3, standard streams as they are, and no signal blocked. Returns its
-// number. `memory`: bytes of address space at most, 0: no limit.
+// number. `memory`: bytes of data at most (RLIMIT_DATA), 0: no limit.
 int clinux_start_worker(
     const char *path, char *const *arguments, char *const *environment, int control,
     uint64_t memory
