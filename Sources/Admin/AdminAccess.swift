@@ -6,6 +6,7 @@
 
 import Bytes
 import Digest
+import Endpoints
 package import HTTP
 import Platform
 
@@ -74,7 +75,7 @@ package struct AdminAccess: Sendable {
             // The socket may be the end of a tunnel, with a browser at its other end.
             try refuseBrowsers(head, in: text)
             try requireOwnHost(head, in: text) { $0.isEmpty || !$0.contains(".") }
-            return "user \(user)"
+            return "user \(user)\(Self.behind(head, in: text))"
         case .metrics:
             // Scrapers come by any name; only looking is possible here.
             try refuseBrowsers(head, in: text, allowing: "none")
@@ -84,6 +85,13 @@ package struct AdminAccess: Sendable {
             try requireOwnHost(head, in: text) { _ in false }
             return try keyHolder(head, in: text, from: address)
         }
+    }
+
+    /// Whoever a command on the host's own machine was typed by, behind `sudo`: ` for ann`.
+    private static func behind(_ head: RequestHead, in text: Span<UInt8>) -> String {
+        let names = HeaderFields.values(of: "x-switchyard-for", in: text, head)
+        guard let name = names.first, names.count == 1, Names.isName(name) else { return "" }
+        return " for \(name)"
     }
 
     /// Refuses what only a browser sends; `allowing` is a `Sec-Fetch-Site` that is let through.
@@ -156,8 +164,11 @@ package struct AdminAccess: Sendable {
         let hash = Self.digest(key)
         var isKnown = false
         // Every key is looked at to its end: how long this takes tells nothing of how much fits.
-        for known in try keys() where Self.isEqual(Self.digest(known), hash) { isKnown = true }
-        if isKnown { return "key \(Hex.text(hash).prefix(8))" }
+        var name: String?
+        for known in try keys() where Self.isEqual(Self.digest(known.key), hash) {
+            (isKnown, name) = (true, known.name)
+        }
+        if isKnown { return "key \(name ?? String(Hex.text(hash).prefix(8)))" }
         let wait = buckets.withLock { $0.take(address, at: MonotonicClock.now()) }
         guard wait == 0 else {
             throw AccessRefusal(
@@ -190,7 +201,7 @@ package struct AdminAccess: Sendable {
     }
 
     /// The keys of the file, read anew each time: taking one out locks its holder out at once.
-    private func keys() throws(AccessRefusal) -> [String] {
+    private func keys() throws(AccessRefusal) -> [Key] {
         do {
             return try Self.readKeys(keyFile ?? "")
         } catch {
@@ -204,8 +215,24 @@ package struct AdminAccess: Sendable {
         }
     }
 
+    /// A key, and the name that the audit log has for it, if the file gives one.
+    package struct Key: Sendable {
+        package let name: String?
+        package let key: String
+
+        /// A line of the file: the key, or `NAME: KEY`.
+        init(_ line: String) {
+            let parts = line.split(separator: ":", maxSplits: 1).map(String.init)
+            guard parts.count == 2, Names.isName(parts[0]) else {
+                (name, key) = (nil, line)
+                return
+            }
+            (name, key) = (parts[0], String(parts[1].drop { $0 == " " }))
+        }
+    }
+
     /// Reads a file of keys, or says what is wrong with it.
-    package static func readKeys(_ path: String) throws -> [String] {
+    package static func readKeys(_ path: String) throws -> [Key] {
         let facts = try File.facts(path)
         let isOurs = facts.owner == CurrentProcess.user || facts.owner == 0
         // Orchestrators deliver secrets as root's files that the host's group may read.
@@ -219,16 +246,18 @@ package struct AdminAccess: Sendable {
         }
         let text = String(decoding: try File.read(path, limit: fileBytesMaximum), as: UTF8.self)
         let keys = text.split(whereSeparator: \.isNewline).map(String.init)
-            .filter { !$0.hasPrefix("#") && !$0.allSatisfy { $0 == " " } }
+            .filter { !$0.hasPrefix("#") && !$0.allSatisfy { $0 == " " } }.map { Key($0) }
         guard !keys.isEmpty else {
             throw KeyFileError("\(path): found no key; wanted one on each line")
         }
         for (index, key) in keys.enumerated() {
-            let isPrintable = key.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3a }
-            guard isPrintable, key.utf8.count >= keyBytesMinimum else {
+            let isPrintable = key.key.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3a }
+            guard isPrintable, key.key.utf8.count >= keyBytesMinimum else {
                 throw KeyFileError(
-                    "\(path): found as key \(index + 1) one of \(key.utf8.count) bytes; wanted at "
-                        + "least \(keyBytesMinimum) printable characters, no blanks or colons"
+                    "\(path): found as key \(index + 1) one of \(key.key.utf8.count) bytes; wanted "
+                        + "at least \(keyBytesMinimum) printable characters, no blanks or colons; "
+                        + "a "
+                        + "name may stand before it: 'ann: KEY'"
                 )
             }
         }

@@ -72,14 +72,17 @@ extension AdminAnswer {
                         .init("configRevision", .number("\(committed.revision.number)")),
                         .init("previousRevision", .number("\(before)")),
                         .init("changes", .array(committed.changes.map(\.json))),
-                    ] + (done ?? [])
+                    ]
+                        + (committed.leftOut.isEmpty
+                            ? [] : [.init("leftOut", .array(committed.leftOut.map(\.json)))])
+                        + (done ?? [])
                 )
             )
         case .failed(let failure):
             let what = done == nil ? "nothing is changed" : "the store is changed, and nothing else"
             self.init(
                 .conflict,
-                "commit_failed",
+                failure.code.rawValue,
                 "\(what): \(failure.errors.first ?? "")",
                 errors: failure.errors
             )

@@ -4,6 +4,7 @@ import Bytes
 import HTTP
 import JSON
 import Platform
+import Serving
 
 /// One request of an admin who may.
 struct AdminRequest: Sendable {
@@ -47,6 +48,31 @@ struct AdminRequest: Sendable {
                         ? "; it takes none" : "; it takes \(names.joined(separator: ", "))")
             )
         }
+    }
+
+    /// Members that every change takes.
+    static let termNames = ["ifRevision", "because"]
+    private static let reasonBytesMaximum = 500
+
+    /// On which terms the change is asked for.
+    func terms() throws(AdminAnswer.Refusal) -> CommitTerms {
+        let reason = try text("because")
+        guard (reason?.utf8.count ?? 0) <= Self.reasonBytesMaximum else {
+            throw AdminAnswer.Refusal(
+                "'because' has \(reason?.utf8.count ?? 0) bytes; wanted at most "
+                    + "\(Self.reasonBytesMaximum)"
+            )
+        }
+        return CommitTerms(
+            ifRevision: try number("ifRevision"),
+            reason: reason.map { Visible.line($0) },
+            isExplicit: true
+        )
+    }
+
+    /// Refuses members that mean nothing to a change which takes these beside its terms.
+    func requireOnly(change names: [String]) throws(AdminAnswer.Refusal) {
+        try requireOnly(names + Self.termNames)
     }
 
     /// A member that is true or false; false where it is missing.

@@ -46,7 +46,7 @@ extension AdminRouter {
         _ reloads: Bool,
         _ later: @escaping Completion
     ) throws(AdminAnswer.Refusal) -> AdminAnswer? {
-        try request.requireOnly(["version", "reload"])
+        try request.requireOnly(change: ["version", "reload"])
         guard let number = try request.number("version"), number > 0 else {
             throw AdminAnswer.Refusal("wanted {\"version\": 3}, a version's number")
         }
@@ -66,7 +66,7 @@ extension AdminRouter {
         _ reloads: Bool,
         _ later: @escaping Completion
     ) throws(AdminAnswer.Refusal) -> AdminAnswer? {
-        try request.requireOnly(["reload"])
+        try request.requireOnly(change: ["reload"])
         let store = control.store
         return try change("alias remove", "\(deployment) \(alias)", request, reloads, later) {
             _ = try Self.versions(of: deployment, store)
@@ -96,7 +96,7 @@ extension AdminRouter {
                     "'\(parts[4].prefix(100))' is no version's number"
                 )
             }
-            try request.requireOnly([])
+            try request.requireOnly(change: [])
             let (store, use) = (control.store, control.versionUse)
             return try change("remove", "\(deployment) \(number)", request, false, later) {
                 let numbers = try Self.versions(of: deployment, store)
@@ -138,26 +138,32 @@ extension AdminRouter {
         _ body: @escaping StoreChange
     ) throws(AdminAnswer.Refusal) -> AdminAnswer? {
         try requireRunning()
-        let (control, author) = (self.control, request.author)
-        let subject = JSONValue.Member("subject", .string(detail))
+        let (control, author, terms) = (self.control, request.author, try request.terms())
+        try requireTerms(terms)
+        var known = [JSONValue.Member("subject", .string(detail))]
+        if let reason = terms.reason { known.append(.init("because", .string(reason))) }
+        let subject = known
         let fail: @Sendable (AdminAnswer.Refusal) -> AdminAnswer = { refusal in
             let problem = JSONValue.Member("error", .string(refusal.sentence))
-            control.audit.write(action, author: author, outcome: "failed", [subject, problem])
+            control.audit.write(action, author: author, outcome: "failed", subject + [problem])
             return refusal.answer
         }
         let work: @Sendable () -> Void = {
             do {
                 let facts = try body()
-                control.audit.write(action, author: author, outcome: "done", [subject] + facts)
+                control.audit.write(action, author: author, outcome: "done", subject + facts)
                 guard reloads else {
                     return later(
                         AdminAnswer(.ok, .object([.init("outcome", .string("done"))] + facts))
                     )
                 }
                 let before = control.board.live.committed.revision.number
-                control.commits.commit(.reload(keepsWeights: true), author: author) { outcome in
-                    later(AdminAnswer(outcome, before: before, done: facts))
-                }
+                let reload = CommitTerms(reason: terms.reason, isExplicit: true)
+                control.commits.commit(
+                    .reload(resetsWeights: false),
+                    author: author,
+                    terms: reload
+                ) { later(AdminAnswer($0, before: before, done: facts)) }
             } catch let refusal as AdminAnswer.Refusal {
                 later(fail(refusal))
             } catch {
@@ -170,6 +176,20 @@ extension AdminRouter {
         } catch {
             return fail(.noThread(error))
         }
+    }
+
+    /// Refuses a change of the store where one of the host would be refused.
+    private func requireTerms(_ terms: CommitTerms) throws(AdminAnswer.Refusal) {
+        let live = control.board.live.committed.revision
+        if let frozen = live.frozen {
+            throw AdminAnswer.Refusal(frozen.sentence, status: .conflict, code: "frozen")
+        }
+        guard let wanted = terms.ifRevision, wanted != live.number else { return }
+        throw AdminAnswer.Refusal(
+            "revision \(live.number) is live, and this was to be a change of revision \(wanted)",
+            status: .conflict,
+            code: "revision_moved"
+        )
     }
 
     private static func deployment(

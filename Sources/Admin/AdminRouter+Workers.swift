@@ -10,7 +10,7 @@ extension AdminRouter {
         do throws(AdminAnswer.Refusal) {
             let deployment = try request.text("deployment")
             let version = try request.number("version")
-            try request.requireOnly(["deployment", "version"])
+            try request.requireOnly(change: ["deployment", "version"])
             return try commit(.readmit(deployment: deployment, version: version), request, later)
         } catch {
             return refused("quarantine clear", request, error)
@@ -19,8 +19,10 @@ extension AdminRouter {
 
     /// Lets another worker take over.
     func recycle(_ request: AdminRequest) -> AdminAnswer {
+        var reason: String?
         do throws(AdminAnswer.Refusal) {
-            try request.requireOnly([])
+            try request.requireOnly(change: [])
+            reason = try request.terms().reason
             try requireRunning()
             guard control.recycle() else {
                 throw AdminAnswer.Refusal(
@@ -32,7 +34,12 @@ extension AdminRouter {
         } catch {
             return refused("recycle", request, error)
         }
-        control.audit.write("recycle", author: request.author, outcome: "asked", [])
+        control.audit.write(
+            "recycle",
+            author: request.author,
+            outcome: "asked",
+            reason.map { [.init("because", .string($0))] } ?? []
+        )
         return AdminAnswer(.ok, .object([.init("recycling", .boolean(true))]))
     }
 }

@@ -53,6 +53,15 @@ struct AdminRouter: Sendable {
         let path = Bytes.string(text, head.path)
         do throws(AccessRefusal) {
             let author = try access.author(peer, head, in: text)
+            if !HeaderFields.values(of: "if-match", in: text, head).isEmpty {
+                return AdminAnswer(
+                    .badRequest,
+                    "bad_request",
+                    "found If-Match, and nothing here gives an ETag; wanted \"ifRevision\": N in "
+                        + "the "
+                        + "body, which a change takes"
+                )
+            }
             if case .metrics = peer { return metricsAnswer(head.method, path, later) }
             guard let parts = Self.parts(head, in: text) else { return .notFound }
             return route(
@@ -165,6 +174,11 @@ struct AdminRouter: Sendable {
         case ("rollback", 1):
             guard request.method == .post else { return .notAllowed("POST") }
             return rollback(request, later)
+        case ("freeze", 1):
+            guard request.method == .post || request.method == .delete else {
+                return .notAllowed("POST, DELETE")
+            }
+            return freeze(request, later)
         case ("quarantine", 1):
             guard isReading else { return .notAllowed("GET, HEAD") }
             return AdminAnswer(.ok, .array(control.quarantine.entries.map(\.json)))
@@ -270,20 +284,42 @@ struct AdminRouter: Sendable {
     ) throws(AdminAnswer.Refusal) -> AdminAnswer? {
         try requireRunning()
         let before = control.board.live.committed.revision.number
-        control.commits.commit(wanted, author: request.author) { outcome in
+        // Requests of other protocols have bodies of their own.
+        let isOurs = request.parts.starts(with: ["admin", "v1"])
+        let terms = isOurs ? try request.terms() : CommitTerms(isExplicit: true)
+        control.commits.commit(wanted, author: request.author, terms: terms) { outcome in
             later(AdminAnswer(outcome, before: before))
         }
         return nil
     }
 
+    /// Whether live weights end; what says that they stay is what they do anyway.
+    private func resetsWeights(_ request: AdminRequest) throws(AdminAnswer.Refusal) -> Bool {
+        let (keeps, resets) = (
+            try request.boolean("keepWeights"), try request.boolean("resetWeights")
+        )
+        guard !(keeps && resets) else {
+            throw AdminAnswer.Refusal("'keepWeights' and 'resetWeights' contradict each other")
+        }
+        if keeps {
+            control.log.write(
+                .warning,
+                "admin.deprecated",
+                "'keepWeights' by \(request.author): live weights stay anyway; the member is not "
+                    + "taken by the next version"
+            )
+        }
+        return resets
+    }
+
     private func plan(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
         do throws(AdminAnswer.Refusal) {
-            let keeps = try request.boolean("keepWeights")
-            try request.requireOnly(["keepWeights"])
+            let resets = try resetsWeights(request)
+            try request.requireOnly(["keepWeights", "resetWeights"])
             let control = control
             return aside(later) {
                 CurrentThread.giveWay(steps: ModelPool.stepsBehindLoops)
-                return AdminAnswer(.ok, control.plan(keepsWeights: keeps).json)
+                return AdminAnswer(.ok, control.plan(resetsWeights: resets).json)
             }
         } catch {
             return error.answer
@@ -292,9 +328,9 @@ struct AdminRouter: Sendable {
 
     private func reload(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
         do throws(AdminAnswer.Refusal) {
-            let keeps = try request.boolean("keepWeights")
-            try request.requireOnly(["keepWeights"])
-            return try commit(.reload(keepsWeights: keeps), request, later)
+            let resets = try resetsWeights(request)
+            try request.requireOnly(change: ["keepWeights", "resetWeights"])
+            return try commit(.reload(resetsWeights: resets), request, later)
         } catch {
             return refused("reload", request, error)
         }
@@ -303,10 +339,38 @@ struct AdminRouter: Sendable {
     private func rollback(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
         do throws(AdminAnswer.Refusal) {
             let number = try request.number("configRevision")
-            try request.requireOnly(["configRevision"])
-            return try commit(.rollback(to: number), request, later)
+            let (endpoint, subject) = (try request.text("endpoint"), try request.text("release"))
+            try request.requireOnly(change: ["configRevision", "endpoint", "release"])
+            switch (number, endpoint, subject) {
+            case (_, nil, nil): return try commit(.rollback(to: number), request, later)
+            case (nil, let endpoint?, nil):
+                return try commit(.rollbackEndpoint(endpoint), request, later)
+            case (nil, nil, let subject?): return try commit(.release(subject), request, later)
+            default:
+                throw AdminAnswer.Refusal(
+                    "wanted one of 'configRevision', 'endpoint' and 'release'"
+                )
+            }
         } catch {
             return refused("rollback", request, error)
+        }
+    }
+
+    private func freeze(_ request: AdminRequest, _ later: @escaping Completion) -> AdminAnswer? {
+        do throws(AdminAnswer.Refusal) {
+            guard request.method == .post else {
+                try request.requireOnly(change: [])
+                return try commit(.unfreeze, request, later)
+            }
+            try request.requireOnly(change: ["text"])
+            guard let text = try request.text("text"), !text.isEmpty, text.utf8.count <= 500 else {
+                throw AdminAnswer.Refusal(
+                    "wanted {\"text\": \"why\"} of 1 to 500 bytes: whoever is refused reads it"
+                )
+            }
+            return try commit(.freeze(Visible.line(text)), request, later)
+        } catch {
+            return refused("freeze", request, error)
         }
     }
 
@@ -324,11 +388,11 @@ struct AdminRouter: Sendable {
                 throw .missing("endpoint_not_found", live.missing(endpoint: endpoint))
             }
             guard request.method == .put else {
-                try request.requireOnly([])
+                try request.requireOnly(change: [])
                 return try commit(.resetWeights(endpoint: endpoint), request, later)
             }
             let members = try request.members()
-            try request.requireOnly(["weights"])
+            try request.requireOnly(change: ["weights"])
             let value = members.first { $0.name == "weights" }?.value
             guard let weights = LiveWeights.weights(value) else {
                 // Numbers that are none of these are understood, and refused nevertheless.

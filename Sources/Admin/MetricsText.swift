@@ -89,6 +89,28 @@ struct MetricsText {
 
     // MARK: The host
 
+    /// What is not as the files say, on purpose or not.
+    private mutating func addPins(_ control: HostControl, _ live: LiveState) {
+        single(
+            "switchyard_config_reload_failed",
+            "gauge",
+            "Whether the last reload has changed nothing, since something was wrong.",
+            control.state.failedReload == nil ? "0" : "1"
+        )
+        single(
+            "switchyard_config_pins",
+            "gauge",
+            "What rollbacks have put aside and reloads leave out.",
+            "\(live.committed.revision.pins.count)"
+        )
+        single(
+            "switchyard_config_frozen",
+            "gauge",
+            "Whether every change is refused.",
+            live.committed.revision.frozen == nil ? "0" : "1"
+        )
+    }
+
     private mutating func hostMetrics(_ control: HostControl, _ live: LiveState) {
         begin("switchyard_build_info", "gauge", "The version of the host, always 1.")
         sample("switchyard_build_info", [("version", HostVersion.text)], "1")
@@ -117,6 +139,7 @@ struct MetricsText {
             "Whether an older revision is served on purpose.",
             live.committed.revision.rollbackOf == nil ? "0" : "1"
         )
+        addPins(control, live)
         single(
             "switchyard_live_weight_endpoints",
             "gauge",

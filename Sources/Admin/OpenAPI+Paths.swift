@@ -213,9 +213,9 @@ extension OpenAPI {
                     tag: "watch",
                     "What a reload would change; nothing is loaded for it",
                     body: body(
-                        schema("KeepWeights"),
+                        schema("PlanRequest"),
                         isRequired: false,
-                        example: #"{"keepWeights": true}"#
+                        example: #"{"resetWeights": true}"#
                     ),
                     [answer("The plan.", schema("Plan"), example: planExample)]
                 )
@@ -230,9 +230,9 @@ extension OpenAPI {
                     tag: "change",
                     "Serve what the files say",
                     body: body(
-                        schema("KeepWeights"),
+                        schema("ReloadAllRequest"),
                         isRequired: false,
-                        example: #"{"keepWeights": true}"#
+                        example: #"{"resetWeights": true, "because": "the file counts again"}"#
                     ),
                     [committed, response(409, "CommitFailed")]
                 )
@@ -245,7 +245,7 @@ extension OpenAPI {
                     "post",
                     "rollback",
                     tag: "change",
-                    "Serve an older revision until the next reload",
+                    "Serve an older revision, whatever reloads say; or let it come back",
                     body: body(
                         schema("RollbackRequest"),
                         isRequired: false,
@@ -253,6 +253,35 @@ extension OpenAPI {
                     ),
                     [committed, response(409, "CommitFailed")]
                 )
+            ]
+        ),
+        changed(
+            at: "/admin/v1/freeze",
+            [
+                operation(
+                    "post",
+                    "freeze",
+                    tag: "change",
+                    "Refuse every change from now on",
+                    body: body(
+                        schema("FreezeRequest"),
+                        isRequired: true,
+                        example: #"{"text": "release week"}"#
+                    ),
+                    [committed, response(409, "CommitFailed")]
+                ),
+                operation(
+                    "delete",
+                    "unfreeze",
+                    tag: "change",
+                    "Let the host be changed again",
+                    body: body(
+                        schema("ChangeRequest"),
+                        isRequired: false,
+                        example: #"{"ifRevision": 3}"#
+                    ),
+                    [committed, response(409, "CommitFailed")]
+                ),
             ]
         ),
         changed(

@@ -2,7 +2,7 @@
 
 extension OpenAPI {
     /// An object: all of its members, and which of them are always there.
-    private static func object(
+    static func object(
         _ name: String,
         required: [String],
         _ properties: String
@@ -25,7 +25,9 @@ extension OpenAPI {
                "enum": ["bad_request", "bad_json", "too_large", "unauthorized", "forbidden",
                 "route_not_found", "endpoint_not_found", "deployment_not_found",
                 "version_not_found", "alias_not_found", "revision_not_found",
-                "method_not_allowed", "store_unchanged", "commit_failed", "not_ready",
+                "method_not_allowed", "store_unchanged", "commit_failed", "revision_moved",
+                 "frozen",
+                "too_many_wrong_keys", "not_ready",
                 "draining", "no_supervisor", "service_not_found", "generation_not_found",
                 "unsupported"]},
               "errors": {"type": "array", "items": {"type": "string"},
@@ -42,7 +44,8 @@ extension OpenAPI {
               "reasons": {"type": "array", "items": {"type": "string"}}
             """#
         ),
-        statusSchemas, workerSchemas, endpointSchemas, deploymentSchemas, revisionSchemas,
+        statusSchemas, pinSchemas, workerSchemas, endpointSchemas, deploymentSchemas,
+        revisionSchemas,
         object(
             "Plan",
             required: ["changes", "errors", "warnings"],
@@ -52,7 +55,9 @@ extension OpenAPI {
               "errors": {"type": "array", "items": {"type": "string"},
                "description": "All that would refuse the reload; then there are no changes."},
               "warnings": {"type": "array", "items": {"type": "string"},
-               "description": "What a reload would pass over."}
+               "description": "What a reload would pass over."},
+              "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Change"},
+               "description": "What rollbacks have put aside."}
             """#
         ),
         object(
@@ -64,6 +69,8 @@ extension OpenAPI {
               "previousRevision": {"type": "integer",
                "description": "The revision that was live when the request was taken."},
               "changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
+              "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Change"},
+               "description": "What rollbacks have put aside; missing for nothing."},
               "previousVersion": {"type": "integer",
                "description": "What an alias stood for before it was set or removed."}
             """#
@@ -85,27 +92,89 @@ extension OpenAPI {
           "description": "Relative: 1 and 3 means one quarter and three. Above 0 at least 1e-100."},
          "Weights": {"type": "object", "minProperties": 1,
           "additionalProperties": {"$ref": "#/components/schemas/Weight"}},
-         "KeepWeights": {"type": "object", "additionalProperties": false, "properties": {
-          "keepWeights": {"type": "boolean", "default": false,
-           "description": "Whether live weights stay."}}},
+         "PlanRequest": {"type": "object", "additionalProperties": false, "properties": {
+          "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
+           "description": "That live weights stay, as they do anyway."},
+          "resetWeights": {"type": "boolean", "default": false,
+           "description": "Whether live weights end."}}},
+         "ReloadAllRequest": {"type": "object", "additionalProperties": false, "properties": {
+          "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
+           "description": "That live weights stay, as they do anyway."},
+          "resetWeights": {"type": "boolean", "default": false,
+           "description": "Whether live weights end."},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
          "RollbackRequest": {"type": "object", "additionalProperties": false, "properties": {
           "configRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "Missing: the revision before the one that is live."}}},
+           "description": "Missing: the revision before the one that is served."},
+          "endpoint": {"type": "string", "description": "Only this endpoint."},
+          "release": {"type": "string",
+           "description": "What was rolled back may come back with the next reload."},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
+         "FreezeRequest": {"type": "object", "additionalProperties": false,
+          "required": ["text"], "properties": {
+          "text": {"type": "string", "minLength": 1, "maxLength": 500,
+           "description": "Why; whoever is refused reads it."},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
+         "ChangeRequest": {"type": "object", "additionalProperties": false, "properties": {
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
          "ClearRequest": {"type": "object", "additionalProperties": false, "properties": {
           "deployment": {"type": "string", "description": "BRANCH/NAME; missing: all."},
-          "version": {"type": "integer", "minimum": 0, "maximum": 1000000000}}},
+          "version": {"type": "integer", "minimum": 0, "maximum": 1000000000},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
          "WeightsRequest": {"type": "object", "additionalProperties": false,
           "required": ["weights"], "properties": {
-          "weights": {"$ref": "#/components/schemas/Weights"}}},
+          "weights": {"$ref": "#/components/schemas/Weights"},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
          "AliasRequest": {"type": "object", "additionalProperties": false,
           "required": ["version"], "properties": {
           "version": {"type": "integer", "minimum": 1, "maximum": 1000000000},
           "reload": {"type": "boolean", "default": false,
-           "description": "Whether the host reloads at once; live weights stay."}}},
+           "description": "Whether the host reloads at once; live weights stay."},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}},
          "ReloadRequest": {"type": "object", "additionalProperties": false, "properties": {
           "reload": {"type": "boolean", "default": false,
-           "description": "Whether the host reloads at once; live weights stay."}}}
+           "description": "Whether the host reloads at once; live weights stay."},
+          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}}}
         """#
+
+    private static let pinSchemas = object(
+        "Pin",
+        required: ["endpoints", "author", "since"],
+        #"""
+          "endpoint": {"type": "string"},
+          "branch": {"type": "string"}, "name": {"type": "string"},
+          "reference": {"type": "string", "description": "An alias, or latest."},
+          "endpoints": {"type": "array", "items": {"type": "string"}},
+          "left": {"type": "object", "description": "What was put aside."},
+          "kept": {"type": "object", "description": "What is served instead."},
+          "author": {"type": "string"}, "since": {"type": "string"},
+          "because": {"type": "string"}
+        """#
+    )
 
     private static let statusSchemas = object(
         "Status",
@@ -130,6 +199,11 @@ extension OpenAPI {
                "description": "Deployments that an admin has unloaded; missing for none."},
               "rollbackOf": {"type": "integer",
            "description": "The revision that counts instead of the files."},
+          "pins": {"type": "array", "items": {"$ref": "#/components/schemas/Pin"},
+           "description": "What rollbacks have put aside; missing for nothing."},
+          "frozen": {"type": "object", "required": ["text", "author", "since"], "properties": {
+           "text": {"type": "string"}, "author": {"type": "string"},
+           "since": {"type": "string"}}},
           "listeners": {"type": "array", "items": {"type": "string"}},
           "loops": {"type": "integer"},
           "connections": {"type": "integer", "description": "Connections of clients."},
@@ -194,6 +268,8 @@ extension OpenAPI {
               "fallback": {"type": "string",
                "description": "The split that answers when the chosen one cannot."},
               "liveWeights": {"$ref": "#/components/schemas/LiveWeights"},
+              "configRevision": {"type": "integer", "description": "The revision that is live."},
+              "pins": {"type": "array", "items": {"$ref": "#/components/schemas/Pin"}},
               "splits": {"type": "array", "items": {"$ref": "#/components/schemas/Split"}}
             """#
         ),
@@ -295,138 +371,10 @@ extension OpenAPI {
               "files": {"type": "string", "description": "A hash of what the files were."},
               "disabled": {"type": "array", "items": {"type": "string"},
                "description": "Endpoints that are switched off, and unloaded deployments."},
-              "rollbackOf": {"type": "integer"}
+              "rollbackOf": {"type": "integer"},
+              "pins": {"type": "array", "items": {"$ref": "#/components/schemas/Pin"}},
+              "frozen": {"type": "object"}
             """#
         ),
     ].joined(separator: ",\n")
-
-    // MARK: Changes
-
-    /// A kind of change, or several with the same members.
-    private struct Kind {
-        let name: String
-        let kinds: [String]
-        let members: [(name: String, schema: String)]
-        var optional: [String] = []
-
-        init(
-            _ name: String,
-            _ kinds: [String],
-            _ members: [(name: String, schema: String)],
-            optional: [String] = []
-        ) {
-            (self.name, self.kinds) = (name, kinds)
-            (self.members, self.optional) = (members, optional)
-        }
-
-        var schema: String {
-            let words = kinds.map { "\"\($0)\"" }.joined(separator: ", ")
-            let lines =
-                [#"  "change": {"type": "string", "enum": [\#(words)]}"#]
-                + [("text", string)].map { "  \"\($0.0)\": \($0.1)" }
-                + members.map { "  \"\($0.name)\": \($0.schema)" }
-            return object(
-                name,
-                required: ["change", "text"]
-                    + members.map(\.name).filter { !optional.contains($0) },
-                lines.joined(separator: ",\n")
-            )
-        }
-    }
-
-    private static let string = #"{"type": "string"}"#
-    private static let whole = #"{"type": "integer"}"#
-
-    private static func reference(_ name: String) -> String {
-        ##"{"$ref": "#/components/schemas/\##(name)"}"##
-    }
-
-    private static let kindsOfChange: [Kind] = {
-        let weight = reference("Weight")
-        let endpoint = (name: "endpointName", schema: string)
-        let split = (name: "backendName", schema: string)
-        let deployment = [(name: "branch", schema: string), (name: "name", schema: string)]
-        let version = (name: "version", schema: whole)
-        func moved(_ schema: String) -> [(name: String, schema: String)] {
-            [(name: "from", schema: schema), (name: "to", schema: schema)]
-        }
-        return [
-            Kind(
-                "EndpointAdded",
-                ["endpointAdded"],
-                [endpoint, ("weights", reference("Weights"))]
-            ),
-            Kind(
-                "EndpointChange",
-                ["endpointRemoved", "textChanged", "endpointDisabled", "endpointEnabled"],
-                [endpoint]
-            ),
-            Kind(
-                "DeploymentChange",
-                ["deploymentUnloaded", "deploymentLoaded"],
-                [("deployment", string)]
-            ),
-            Kind(
-                "FallbackChanged",
-                ["fallbackChanged"],
-                [endpoint] + moved(#"{"type": ["string", "null"]}"#)
-            ),
-            Kind(
-                "SplitAdded",
-                ["splitAdded"],
-                [endpoint, split, ("weight", weight), ("backend", string)]
-            ),
-            Kind("SplitRemoved", ["splitRemoved"], [endpoint, split]),
-            Kind("WeightChanged", ["weightChanged"], [endpoint, split] + moved(weight)),
-            Kind("BackendChanged", ["backendChanged"], [endpoint, split] + moved(string)),
-            Kind(
-                "SettingChanged",
-                ["experimentChanged", "serviceChanged"],
-                [endpoint] + moved(string)
-            ),
-            Kind(
-                "SubjectsMoved",
-                ["subjectsMoved"],
-                [endpoint, ("fraction", #"{"type": "number", "minimum": 0}"#)]
-            ),
-            Kind(
-                "LiveWeightsDropped",
-                ["liveWeightsDropped"],
-                [endpoint, ("liveWeights", reference("LiveWeights"))]
-            ),
-            Kind(
-                "VersionChanged",
-                ["versionChanged"],
-                deployment + [("reference", string)] + moved(whole),
-                optional: ["from", "to"]
-            ),
-            Kind(
-                "VersionMissing",
-                ["versionMissing"],
-                deployment + [("reference", string), version]
-            ),
-            Kind("ModelChange", ["load", "retire"], deployment + [version, ("sha256", string)]),
-            Kind("ExecutionChanged", ["executionChanged"], deployment + [version]),
-            Kind(
-                "RollbackChange",
-                ["rolledBack", "rollbackEnded"],
-                [("configRevision", whole)]
-            ),
-        ]
-    }()
-
-    static let changeSchemas: String = {
-        let list = kindsOfChange.map { "  " + reference($0.name) }
-        let mapping = kindsOfChange.flatMap { kind in
-            kind.kinds.map { ##"   "\##($0)": "#/components/schemas/\##(kind.name)""## }
-        }
-        let union = #"""
-             "Change": {"description": "One thing that is different: text says it in a sentence.",
-              "oneOf": [
-            \#(list.joined(separator: ",\n"))],
-              "discriminator": {"propertyName": "change", "mapping": {
-            \#(mapping.joined(separator: ",\n"))}}}
-            """#
-        return ([union] + kindsOfChange.map(\.schema)).joined(separator: ",\n")
-    }()
 }

@@ -106,7 +106,7 @@ enum OpenAPI {
         failure(
             "BadRequest",
             "The request or its body cannot be understood; nothing is changed.",
-            #"{"error": "'keepWeights' is neither true nor false", "code": "bad_request"}"#
+            #"{"error": "'resetWeights' is neither true nor false", "code": "bad_request"}"#
         ),
         failure(
             "EndpointNotFound",

@@ -44,6 +44,10 @@ struct StatusReport {
         if let number = committed.revision.rollbackOf {
             members.append(.init("rollbackOf", .number("\(number)")))
         }
+        if !committed.revision.pins.isEmpty {
+            members.append(.init("pins", .array(committed.revision.pins.map(\.json))))
+        }
+        if let frozen = committed.revision.frozen { members.append(.init("frozen", frozen.json)) }
         if let reason = control.recycleFailure {
             members.append(.init("recycleFailed", .string(reason)))
         }
@@ -122,6 +126,9 @@ struct StatusReport {
                 .init("experimentId", .string(experiment.id)), .init("subjectKey", key),
             ]
         }
+        members.append(.init("configRevision", .number("\(live.committed.revision.number)")))
+        let pins = live.committed.revision.pins.filter { $0.isMeant(by: endpoint.name) }
+        if !pins.isEmpty { members.append(.init("pins", .array(pins.map(\.json)))) }
         if prepared.isDisabled { members.append(.init("disabled", .boolean(true))) }
         if let fallback = endpoint.fallback { members.append(.init("fallback", .string(fallback))) }
         let weights = live.committed.configuration.liveWeights

@@ -24,6 +24,9 @@ package enum Absence: Equatable, Sendable {
     /// A worker that goes on with its revision could not load it; why, as a sentence.
     case unloadable(String)
 
+    /// Whether it is worth trying again.
+    package var isPassing: Bool { if case .unloadable = self { true } else { false } }
+
     /// Why it cannot answer, for people.
     package var sentence: String {
         switch self {

@@ -20,6 +20,9 @@ package enum VersionReference: Equatable, Hashable, Sendable, CustomStringConver
         }
     }
 
+    /// Whether what it stands for may change.
+    package var isMovable: Bool { if case .number = self { false } else { true } }
+
     /// The text that `init` reads.
     package var description: String {
         switch self {
@@ -124,11 +127,14 @@ package struct Endpoint: Equatable, Sendable {
         self.service = service
     }
 
-    /// The deployments that its splits ask, as `branch/name`.
-    package var deployments: [String] {
+    /// What its splits ask.
+    package var references: [DeploymentReference] {
         splits.compactMap {
             guard case .deployment(let reference) = $0.backend else { return nil }
-            return reference.deployment
+            return reference
         }
     }
+
+    /// The deployments that its splits ask, as `branch/name`.
+    package var deployments: [String] { references.map(\.deployment) }
 }

@@ -148,16 +148,7 @@ package final class ChildProcess {
     package var standardError: String { contents(errors.number) }
 
     private func contents(_ number: CInt) -> String {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let offset = bytes.count
-            let count = unsafe buffer.withUnsafeMutableBytes { storage in
-                unsafe pread(number, storage.baseAddress, storage.count, offset)
-            }
-            if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
-            bytes.append(contentsOf: buffer[..<count])
-        }
+        String(decoding: MemoryFile.read(number), as: UTF8.self)
     }
 }
 

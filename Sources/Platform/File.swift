@@ -167,7 +167,10 @@ package enum File {
             try? remove(temporary)
             throw error
         }
-        try Directory.synchronize(Path.folder(of: path))
+        // From the rename on it is what the file says. That the folder's entry is on the disk too
+        // cannot be undone where it fails, so a failure of it must not be told as one of the
+        // change.
+        try? Directory.synchronize(Path.folder(of: path))
     }
 
     /// Writes a file that must not exist yet and waits until it is on the disk.
@@ -198,6 +201,19 @@ package enum File {
     /// Sets the permission bits. Calls `chmod(2)`.
     package static func setMode(_ path: String, _ mode: mode_t) throws(SystemError) {
         try SystemCall.run("chmod", path) { unsafe chmod(path, mode) }
+    }
+
+    /// Gives an open file to whoever owns a folder, if that is somebody else. Calls `fchown(2)`.
+    package static func giveToOwner(
+        of folder: String,
+        _ file: borrowing FileDescriptor
+    ) throws(SystemError) {
+        var (whose, mine) = (stat(), stat())
+        let number = file.number
+        try SystemCall.run("stat", folder) { unsafe stat(folder, &whose) }
+        try SystemCall.run("fstat") { unsafe fstat(number, &mine) }
+        guard whose.st_uid != mine.st_uid else { return }
+        try SystemCall.run("fchown") { fchown(number, whose.st_uid, whose.st_gid) }
     }
 
     /// Waits for an exclusive lock on an open file or folder, which ends with the descriptor.

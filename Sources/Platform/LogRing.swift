@@ -28,11 +28,12 @@ import Synchronization
 
 /// A mapped ring of records.
 ///
-/// SAFETY: `base` points into `region`, which this object keeps mapped, and every offset is taken
-/// modulo `capacity` or checked against it first. `head` and the bytes between `head` and `tail`'s
-/// next round are written by the one producing thread only; `tail` and the note by the one reading
-/// thread only. The atomic store of `head` (release) publishes a record to the reader (acquire),
-/// and that of `tail` gives its bytes back to the producer.
+/// SAFETY: `path` is written before a second thread has the object. `base` points into `region`,
+/// which this object keeps mapped, and every offset is taken modulo `capacity` or checked against
+/// it first. `head` and the bytes between `head` and `tail`'s next round are written by the one
+/// producing thread only; `tail` and the note by the one reading thread only. The atomic store of
+/// `head` (release) publishes a record to the reader (acquire), and that of `tail` gives its bytes
+/// back to the producer.
 @safe
 package final class LogRing: @unchecked Sendable {
     static let magic: UInt64 = 0x31_47_4e_49_52_59_57_53  // "SWYRING1"
@@ -42,22 +43,58 @@ package final class LogRing: @unchecked Sendable {
     static let wrapMark: UInt32 = 0xffff_ffff
 
     /// Where the ring's file lies.
-    package let path: String
+    package private(set) var path: String
     /// Bytes for records.
     package let capacity: Int
+    /// Whether no file has it.
+    package let isInMemory: Bool
     private let region: MappedRegion
     private let base: UnsafeMutableRawPointer
 
     /// Makes a new ring at a path where nothing is; `capacity` is rounded up to a multiple of 8.
     package init(creating path: String, capacity: Int) throws(SystemError) {
-        let capacity = (max(capacity, 4096) + 7) & ~7
-        region = try MappedRegion.file(path, count: Self.headerBytes + capacity)
+        let capacity = Self.rounded(capacity)
+        do {
+            region = try MappedRegion.file(path, count: Self.headerBytes + capacity)
+        } catch {
+            // A file that found no room is of no use to anybody.
+            try? File.remove(path)
+            throw error
+        }
         unsafe base = region.base
         self.path = path
         self.capacity = capacity
+        isInMemory = false
+        begin()
+    }
+
+    /// Makes a ring that no file has: it ends with the process. `path` is what sentences name.
+    package init(inMemory path: String, capacity: Int) throws(SystemError) {
+        let capacity = Self.rounded(capacity)
+        region = try MappedRegion.anonymous(
+            name: "switchyard-ring",
+            count: Self.headerBytes + capacity
+        )
+        unsafe base = region.base
+        self.path = path
+        self.capacity = capacity
+        isInMemory = true
+        begin()
+    }
+
+    /// The bytes that a ring of so many has.
+    package static func rounded(_ capacity: Int) -> Int { (max(capacity, 4096) + 7) & ~7 }
+
+    private func begin() {
         setNumber(0, Self.magic)
         setNumber(8, Self.layoutVersion)
         setNumber(16, UInt64(capacity))
+    }
+
+    /// Gives the ring's file another name. Only before a loop has it.
+    package func move(to path: String) throws(SystemError) {
+        try File.rename(self.path, to: path)
+        self.path = path
     }
 
     /// Opens a ring that another process has left; nil when the file is not a ring of this layout.
@@ -68,6 +105,7 @@ package final class LogRing: @unchecked Sendable {
         unsafe base = region.base
         self.path = path
         capacity = size - Self.headerBytes
+        isInMemory = false
         // Nothing is written to a file that is no ring.
         guard number(0) == Self.magic, (1...Self.layoutVersion).contains(number(8)) else {
             return nil

@@ -37,6 +37,8 @@ package enum SupervisorWord: UInt32, Sendable {
     case follow
     /// Clients can connect from now on.
     case listening
+    /// With a descriptor: what was last live, as `LiveCopy` has it, wherever the disk is.
+    case liveCopy
     /// No other worker takes over; the text says why.
     case recycleFailed
 }
@@ -59,7 +61,7 @@ package enum WorkerWord: UInt32, Sendable {
     case serving
     /// The host is about to end: nobody more is to be accepted.
     case stopAccepting
-    /// Another revision is live.
+    /// Another revision is live; with a descriptor: a copy of it in memory.
     case committed
     /// The next worker is to take over, once it is ready.
     case recycle
@@ -88,8 +90,8 @@ extension ProcessMessage {
         )
     }
 
-    package init(_ word: WorkerWord, number: UInt64 = 0) {
-        self.init(kind: word.rawValue, number: number)
+    package init(_ word: WorkerWord, number: UInt64 = 0, descriptors: [CInt] = []) {
+        self.init(kind: word.rawValue, number: number, descriptors: descriptors)
     }
 }
 

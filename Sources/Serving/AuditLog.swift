@@ -40,29 +40,56 @@ package final class AuditLog: Sendable {
         outcome: String,
         _ facts: [JSONValue.Member] = []
     ) {
+        let line = Self.line(action, author: author, outcome: outcome, facts)
+        let failure = file.append(line)
+        state.setAuditFailing(failure != nil)
+        if let failure {
+            log.write(
+                .error,
+                "audit.failing",
+                "\(file.path) cannot be written: \(failure); the line was "
+                    + String(decoding: line.dropLast(), as: UTF8.self)
+            )
+        }
+    }
+
+    /// The line of an attempt, with its end.
+    package static func line(
+        _ action: String,
+        author: String,
+        outcome: String,
+        _ facts: [JSONValue.Member]
+    ) -> [UInt8] {
         let value = JSONValue.object(
             [
                 .init("time", .string(Timestamp.text(.now()))), .init("author", .string(author)),
                 .init("action", .string(action)), .init("outcome", .string(outcome)),
             ] + facts
         )
-        let failure = file.append(Array("\(value.text)\n".utf8))
-        state.setAuditFailing(failure != nil)
-        if let failure {
-            log.write(
-                .error,
-                "audit.failing",
-                "\(file.path) cannot be written: \(failure); the line was \(value.text)"
-            )
-        }
+        return Array("\(value.text)\n".utf8)
     }
 
     /// Writes down what a commit came to.
-    func write(_ request: CommitRequest, author: String, before: Int, _ outcome: CommitOutcome) {
+    func write(
+        _ request: CommitRequest,
+        author: String,
+        before: Int,
+        _ outcome: CommitOutcome,
+        _ terms: CommitTerms
+    ) {
         var facts: [JSONValue.Member] = []
+        if let reason = terms.reason { facts.append(.init("because", .string(reason))) }
+        if let revision = terms.ifRevision {
+            facts.append(.init("ifRevision", .number("\(revision)")))
+        }
         switch request {
-        case .reload(let keepsWeights):
-            if keepsWeights { facts.append(.init("keepWeights", .boolean(true))) }
+        case .reload(let resetsWeights):
+            if resetsWeights { facts.append(.init("resetWeights", .boolean(true))) }
+        case .rollbackEndpoint(let endpoint):
+            facts.append(.init("endpointName", .string(endpoint)))
+        case .release(let subject): facts.append(.init("subject", .string(subject)))
+        case .freeze(let text): facts.append(.init("text", .string(text)))
+        case .unfreeze, .loadAgain: break
         case .weights(let endpoint, let weights):
             facts.append(.init("endpointName", .string(endpoint)))
             facts.append(
@@ -96,6 +123,9 @@ package final class AuditLog: Sendable {
         case .committed(let committed), .unchanged(let committed):
             facts.append(.init("configRevision", .number("\(committed.revision.number)")))
             facts += Self.shown("changes", committed.changes.map(\.text))
+            if !committed.leftOut.isEmpty {
+                facts += Self.shown("leftOut", committed.leftOut.map(\.text))
+            }
         case .failed(let failure):
             facts.append(.init("configRevision", .number("\(before)")))
             facts += Self.shown("errors", failure.errors)

@@ -7,17 +7,50 @@ import Platform
 package struct CommitFailure: Error, Sendable, CustomStringConvertible {
     /// A sentence, or a compiler-like block, for each error.
     package let errors: [String]
+    /// What kind of failure it is, where that is known.
+    package let code: Code
 
-    package init(errors: [String]) { self.errors = errors }
+    /// Kinds that a program tells apart.
+    package enum Code: String, Sendable {
+        case failed = "commit_failed"
+        case revisionMoved = "revision_moved"
+        case frozen
+    }
+
+    package init(errors: [String], code: Code = .failed) {
+        self.errors = errors
+        self.code = code
+    }
+
+    /// The first line of the first error, and how many more there are.
+    var summary: String {
+        let first = errors.first?.split(separator: "\n").first ?? ""
+        return errors.count > 1 ? "\(first); and \(errors.count - 1) more" : String(first)
+    }
 
     /// All of them, one after the other.
     package var description: String { errors.joined(separator: "\n") }
 }
 
+/// On which terms something is asked for.
+package struct CommitTerms: Sendable {
+    /// The revision that it is to be a change of; nil: of whatever is live.
+    package var ifRevision: Int?
+    /// Why, as whoever asks says it.
+    package var reason: String?
+    /// Whether somebody has asked for this very change: what signals, the watch and a start do is
+    /// not.
+    package var isExplicit = false
+
+    package init(ifRevision: Int? = nil, reason: String? = nil, isExplicit: Bool = false) {
+        (self.ifRevision, self.reason, self.isExplicit) = (ifRevision, reason, isExplicit)
+    }
+}
+
 /// What an admin, a signal or the watch asks for.
 package enum CommitRequest: Sendable {
-    /// What the files say; live weights give way to them unless they are kept.
-    case reload(keepsWeights: Bool)
+    /// What the files say; live weights stay unless the file's own of that endpoint have changed.
+    case reload(resetsWeights: Bool)
     /// Other weights for the splits of an endpoint that are named.
     case weights(endpoint: String, [(split: String, weight: Weight)])
     /// The weights of an endpoint as the files have them.
@@ -31,8 +64,17 @@ package enum CommitRequest: Sendable {
     case load(String)
     /// A deployment, as `branch/name`, that no endpoint uses, is not loaded any more.
     case unload(String)
-    /// An older revision; nil: the one before the current one.
+    /// An older revision; nil: the one before what is served.
     case rollback(to: Int?)
+    /// One endpoint as it was before.
+    case rollbackEndpoint(String)
+    /// What a rollback has put aside may come back; the word is a subject of a pin.
+    case release(String)
+    /// From now on nothing is changed, for this reason.
+    case freeze(String)
+    case unfreeze
+    /// What is live, with the versions that could not be loaded when a worker took over.
+    case loadAgain
     /// What is live, with the versions that are not in quarantine any more; nil stands for all.
     case readmit(deployment: String?, version: Int?)
 
@@ -45,7 +87,11 @@ package enum CommitRequest: Sendable {
         case .enable(_, let isOn): isOn ? "enable" : "disable"
         case .load: "load"
         case .unload: "unload"
-        case .rollback: "rollback"
+        case .rollback, .rollbackEndpoint: "rollback"
+        case .release: "release"
+        case .freeze: "freeze"
+        case .unfreeze: "unfreeze"
+        case .loadAgain: "load again"
         case .readmit: "quarantine clear"
         }
     }
@@ -63,6 +109,8 @@ package struct Committed: Sendable {
     package let degraded: String?
     /// What is different from what was live before; nothing when nothing is.
     package let changes: [StateChange]
+    /// What the files say and pins keep away.
+    package var leftOut: [StateChange] = []
     /// Whether a revision was written.
     package let isNew: Bool
 

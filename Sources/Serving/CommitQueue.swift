@@ -2,6 +2,7 @@
 // is followed by: the loops take the new snapshot, somebody is told, what is not needed any more
 // goes to the retirement.
 
+import Deployments
 import EventLoop
 import Logging
 import Platform
@@ -38,6 +39,7 @@ package final class CommitQueue: Sendable {
     private struct Job: Sendable {
         let request: CommitRequest
         let author: String
+        let terms: CommitTerms
         let completion: @Sendable (CommitOutcome) -> Void
     }
 
@@ -81,15 +83,23 @@ package final class CommitQueue: Sendable {
         self.log = log
     }
 
+    /// Leaves with the supervisor what the next worker has to know.
+    func tellNext() {
+        link?.sendCommitted(LiveCopy(board.live.committed, failedReload: state.failedReload))
+    }
+
     // MARK: For other threads
 
     /// Asks for a change; `completion` is called on the queue's thread, after every loop serves it.
     package func commit(
         _ request: CommitRequest,
         author: String,
+        terms: CommitTerms = CommitTerms(),
         _ completion: @escaping @Sendable (CommitOutcome) -> Void = { _ in }
     ) {
-        let isTaken = post(Job(request: request, author: author, completion: completion))
+        let isTaken = post(
+            Job(request: request, author: author, terms: terms, completion: completion)
+        )
         if !isTaken { completion(.failed(Self.ending)) }
     }
 
@@ -97,10 +107,14 @@ package final class CommitQueue: Sendable {
     package func reloadOnce(author: String) {
         let hasOne = queue.withLock { queue in
             queue.jobs.contains {
-                if case .reload(keepsWeights: false) = $0.request { true } else { false }
+                if case .reload(resetsWeights: false) = $0.request {
+                    !$0.terms.isExplicit
+                } else {
+                    false
+                }
             }
         }
-        if !hasOne { commit(.reload(keepsWeights: false), author: author) }
+        if !hasOne { commit(.reload(resetsWeights: false), author: author) }
     }
 
     private static let ending = CommitFailure(
@@ -144,9 +158,23 @@ package final class CommitQueue: Sendable {
         // What the start has loaded is what is served.
         settle()
         tidy()
+        var (loadAgainAt, pause) = (UInt64.max, Self.loadPause)
         while true {
             let expiry = committer.withLock { $0.shelf.nextExpiry } ?? .max
-            let job = queue.wait(by: min(expiry, MonotonicClock.now() + 3_600_000_000_000)) {
+            let now = MonotonicClock.now()
+            // What could not be loaded at a takeover: files or descriptors may have been away for a
+            // moment.
+            if !lacksModels {
+                (loadAgainAt, pause) = (.max, Self.loadPause)
+            } else if loadAgainAt == .max {
+                loadAgainAt = now + pause
+            } else if loadAgainAt <= now {
+                loadAgain()
+                pause = min(2 * pause, Self.loadPauseMaximum)
+                loadAgainAt = now + pause
+            }
+            let next = min(expiry, loadAgainAt, now + 3_600_000_000_000)
+            let job = queue.wait(by: next) {
                 queue -> Job?? in
                 if queue.isStopped { return .some(.none) }
                 return queue.jobs.isEmpty ? .none : .some(queue.jobs.removeFirst())
@@ -161,10 +189,33 @@ package final class CommitQueue: Sendable {
         }
     }
 
+    private static let loadPause: UInt64 = 1_000_000_000
+    private static let loadPauseMaximum: UInt64 = 60_000_000_000
+
+    /// Whether a version has no model that may be had another time.
+    private var lacksModels: Bool {
+        board.live.committed.models.contains { $0.version.absence?.isPassing == true }
+    }
+
+    /// Tries to load what a takeover could not; what can be had now is served.
+    private func loadAgain() {
+        let lacked = board.live.committed.models.filter { $0.version.absence?.isPassing == true }
+            .map(\.name)
+        guard case .committed(let committed) = attempt(.loadAgain, "takeover", CommitTerms()) else {
+            return
+        }
+        swap(committed)
+        settle()
+        let still = Set(committed.models.filter(\.isAbsent).map(\.name))
+        for name in lacked where !still.contains(name) {
+            log.write(.info, "version.loaded_again", "\(name) is loaded, which failed at first")
+        }
+    }
+
     private func run(_ job: Job) {
         let (request, author) = (job.request, job.author)
         let before = board.live.committed.revision.number
-        let outcome = attempt(request, author)
+        let outcome = attempt(request, author, job.terms)
         switch outcome {
         case .committed(let committed): swap(committed)
         case .unchanged(let committed): board.publish(committed)
@@ -176,11 +227,23 @@ package final class CommitQueue: Sendable {
                 ["errors": .number(failure.errors.count)]
             )
         }
+        for change in outcome.committed?.leftOut ?? [] where !job.terms.isExplicit {
+            log.write(.warning, "reload.left_out", "\(request.name) by \(author): \(change.text)")
+        }
+        if case .reload = request {
+            if case .failed(let failure) = outcome {
+                // A refusal to change anything says nothing of the files.
+                if failure.code == .failed { state.setFailedReload(failure.summary) }
+            } else {
+                state.setFailedReload(nil)
+            }
+            tellNext()
+        }
         if case .reload = request, let live = outcome.committed {
             for model in live.models { model.forgetSlowCalls() }
         }
         settle()
-        audit.write(request, author: author, before: before, outcome)
+        audit.write(request, author: author, before: before, outcome, job.terms)
         board.countCommit(request.name, outcome.name)
         job.completion(outcome)
         if request.readsFiles { tidy() }
@@ -193,11 +256,20 @@ package final class CommitQueue: Sendable {
         if !hasMore { committer.aside { $0.shelf.removeUnusedCopies(retiring: retiring) } }
     }
 
-    private func attempt(_ request: CommitRequest, _ author: String) -> CommitOutcome {
+    private func attempt(
+        _ request: CommitRequest,
+        _ author: String,
+        _ terms: CommitTerms
+    ) -> CommitOutcome {
         let mayCommit: @Sendable () -> Bool = { [queue] in queue.withLock { !$0.isStopped } }
         let body: @Sendable (Committer) -> CommitOutcome = { committer in
             do throws(CommitFailure) {
-                let committed = try committer.commit(request, author: author, mayCommit: mayCommit)
+                let committed = try committer.commit(
+                    request,
+                    author: author,
+                    terms: terms,
+                    mayCommit: mayCommit
+                )
                 return committed.isNew ? .committed(committed) : .unchanged(committed)
             } catch {
                 return .failed(error)
@@ -221,7 +293,7 @@ package final class CommitQueue: Sendable {
             }
         }
         board.publish(committed)
-        link?.send(.committed)
+        tellNext()
         let number = committed.revision.number
         if !countdown.wait(by: MonotonicClock.now() + Self.swapNanoseconds) {
             log.write(

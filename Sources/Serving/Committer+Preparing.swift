@@ -46,10 +46,11 @@ extension Committer {
     /// do not fit.
     private func requireStored(_ proposal: Proposal, _ errors: inout [String]) {
         let named = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
-            reference throws(DeploymentError) in _ = try files.store.candidates(reference)
+            reference throws(DeploymentError) in
+            if proposal.heldVersions[reference] == nil { _ = try files.store.candidates(reference) }
         }
         _ = files.resolveDirect(
-            except: named.map(\.reference),
+            except: named.map(\.reference) + Array(proposal.heldVersions.keys),
             unloaded: proposal.disabled,
             &errors,
             { _, _ in }
@@ -64,11 +65,27 @@ extension Committer {
 
     private func resolveAnew(_ proposal: Proposal, _ errors: inout [String]) -> [ResolvedModel] {
         let named = files.resolveNamed(proposal.endpoints, proposal.texts, &errors) {
-            reference throws(DeploymentError) in try load(reference)
+            reference throws(DeploymentError) in
+            if case .some(.some(let held)) = proposal.heldVersions[reference] {
+                return try loadPinned(held)
+            }
+            return try load(reference)
         }
-        return named
+        // What a rollback has put a name back to is served by that name alone, too.
+        let known = Set(named.map(\.reference))
+        var held: [ResolvedModel] = []
+        for version in proposal.heldVersions.values.compactMap({ $0 })
+        where !known.contains(version.reference) {
+            do {
+                held.append((version.reference, try loadPinned(version)))
+            } catch {
+                warn(version.reference, "\(error)")
+            }
+        }
+        held.sort { "\($0.reference)" < "\($1.reference)" }
+        return named + held
             + files.resolveDirect(
-                except: named.map(\.reference),
+                except: named.map(\.reference) + Array(proposal.heldVersions.keys),
                 unloaded: proposal.disabled,
                 &errors,
                 warn
@@ -126,7 +143,7 @@ extension Committer {
         if case .load = request { return false }
         var pins = current.revision.versions
         if case .rollback(let number) = request {
-            guard let target = try? rollbackTarget(number, current.revision.number) else {
+            guard let target = try? rollbackTarget(number, current.revision) else {
                 return true
             }
             pins = target.versions

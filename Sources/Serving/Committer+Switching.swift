@@ -39,7 +39,8 @@ extension Committer {
                 ])
             }
             if !proposal.disabled.contains(deployment) { proposal.disabled.append(deployment) }
-        case .reload, .weights, .resetWeights, .rollback, .readmit:
+        case .reload, .weights, .resetWeights, .rollback, .rollbackEndpoint, .release, .freeze,
+            .unfreeze, .readmit, .loadAgain:
             preconditionFailure("these have ways of their own")
         }
         proposal.disabled.sort()

@@ -12,7 +12,7 @@ package import Platform
 /// Makes revisions. Used by one thread at a time.
 package final class Committer {
     let files: ConfigurationFiles
-    private let revisions: RevisionStore
+    let revisions: RevisionStore
     let log: EventLog
     private let revisionsKept: Int
     let shelf: ModelShelf
@@ -22,6 +22,10 @@ package final class Committer {
         ((Revision.ResolvedVersion, DeploymentName) throws(DeploymentError) -> ServedModel)?
     /// What is live; nil before the start.
     private(set) var current: Committed?
+    /// What a worker before this one has left of what was live, in memory; nil: nothing.
+    var liveCopy: () -> Revision? = { nil }
+    /// Why the files are not what is served, as that worker knew.
+    var knownDegraded: String?
 
     /// A committer.
     ///
@@ -64,158 +68,10 @@ package final class Committer {
         )
     }
 
-    // MARK: Starting
-
-    /// The state to start with: the current revision where the files are what it was made from, a
-    /// new one where they differ, and the current one, degraded, where they are broken and
-    /// `isStrict` is not set.
-    package func start(isStrict: Bool) throws -> Committed {
-        let stored = try storedRevision(isStrict: isStrict)
-        let read = files.readTexts()
-        if let stored, !stored.files.isEmpty, stored.files == read.hash {
-            do {
-                return try serve(stored, degraded: nil)
-            } catch {
-                log.write(
-                    .error,
-                    "revision.unservable",
-                    "revision \(stored.number) cannot be served as it was committed, so the files "
-                        + "are taken: \(error)"
-                )
-            }
-        }
-        if let stored { revisions.removeAbove(stored.number) }
-        do throws(CommitFailure) {
-            return try carryOut(
-                Proposal(
-                    files.understood(read),
-                    liveWeights: [],
-                    disabled: stored?.disabled ?? []
-                ),
-                before: stored.map { ($0, files.configuration(of: $0)) },
-                author: "start by user \(CurrentProcess.user)"
-            )
-        } catch {
-            guard let stored, !isStrict else { throw error }
-            return try startDegraded(stored, error)
-        }
-    }
-
-    private func startDegraded(
-        _ stored: Revision,
-        _ failure: CommitFailure
-    ) throws(CommitFailure) -> Committed {
-        let sentence =
-            "the files are broken, so revision \(stored.number) is served instead:\n\(failure)"
-        do throws(CommitFailure) {
-            let committed = try serve(stored, degraded: sentence)
-            log.write(
-                .error,
-                "start.degraded",
-                sentence,
-                ["configRevision": .number(stored.number)]
-            )
-            return committed
-        } catch {
-            throw CommitFailure(
-                errors: failure.errors
-                    + ["revision \(stored.number) cannot be served either:"] + error.errors
-            )
-        }
-    }
-
-    /// What a worker that takes over begins with: the current revision, of which no model is loaded
-    /// yet; nil: there is none.
-    package func outline() throws -> Committed? {
-        guard let stored = try storedRevision(isStrict: false) else { return nil }
-        loading = { pin, deployment in
-            ModelShelf.absent(deployment, pin.number, pin.pluginHash, .loading)
-        }
-        defer { loading = nil }
-        return try serve(stored, degraded: nil)
-    }
-
-    /// The state that a worker goes on with: the current revision as it was committed, whatever the
-    /// files say by now; a crash is no reload.
-    ///
-    /// A build of it that cannot be loaded is left out. `progress` is called now and then with what
-    /// can be served meanwhile.
-    package func resume(_ progress: @escaping (Committed) -> Void = { _ in }) throws -> Committed {
-        guard let stored = try storedRevision(isStrict: false) else {
-            return try start(isStrict: false)
-        }
-        var ready: [String: ServedModel] = [:]
-        var (last, cost) = (MonotonicClock.now(), UInt64(0))
-        loading = { [self] pin, deployment throws(DeploymentError) in
-            let model: ServedModel
-            do throws(DeploymentError) {
-                model = try shelf.model(deployment, pin.number, pluginHash: pin.pluginHash)
-            } catch {
-                log.write(
-                    .error,
-                    "version.not_loaded",
-                    "\(deployment) version \(pin.number) cannot be loaded again: \(error)",
-                    ["deployment": .text("\(deployment)"), "version": .number(pin.number)]
-                )
-                model = ModelShelf.absent(
-                    deployment,
-                    pin.number,
-                    pin.pluginHash,
-                    .unloadable("it cannot be loaded again: \(error)")
-                )
-            }
-            ready[ModelShelf.key(model.version)] = model
-            // Building a state takes a while where there are many endpoints.
-            let now = MonotonicClock.now()
-            if now - last > max(10_000_000, 4 * cost) {
-                partial(stored, ready).map(progress)
-                last = MonotonicClock.now()
-                cost = last - now
-            }
-            return model
-        }
-        defer { loading = nil }
-        return try serve(stored, degraded: nil)
-    }
-
-    /// A revision with the models that are there.
-    private func partial(_ stored: Revision, _ ready: [String: ServedModel]) -> Committed? {
-        let before = loading
-        defer { loading = before }
-        loading = { pin, deployment in
-            ready[ModelShelf.key(deployment, pin.number)]
-                ?? ModelShelf.absent(deployment, pin.number, pin.pluginHash, .loading)
-        }
-        return try? serve(stored, degraded: nil)
-    }
-
-    /// The current revision once more, for a worker that has waited, or after somebody has come
-    /// into quarantine or out of it; nil: what it has is what is live.
-    package func follow(isForced: Bool) throws -> Committed? {
-        let isOther = shelf.quarantine.refresh()
-        guard let stored = try storedRevision(isStrict: false),
-            isForced || isOther || stored.number != current?.revision.number
-        else { return nil }
-        shelf.beginAttempt()
-        return try resume()
-    }
-
-    /// The revision that was committed last. One that cannot be read is told, and the files count.
-    private func storedRevision(isStrict: Bool) throws -> Revision? {
-        do {
-            return try revisions.current()
-        } catch {
-            let sentence = "\(revisions.folder): the current revision cannot be read: \(error)"
-            guard !isStrict else {
-                throw CommitFailure(errors: ["\(sentence); start without --strict to go on"])
-            }
-            log.write(.error, "revision.unreadable", "\(sentence); the files make the next one")
-            return nil
-        }
-    }
+    // MARK: Committing
 
     /// Serves a revision as it was committed.
-    private func serve(
+    func serve(
         _ revision: Revision,
         degraded: String?,
         isNew: Bool = false
@@ -234,66 +90,72 @@ package final class Committer {
         return committed
     }
 
-    // MARK: Committing
-
     /// Makes what is asked for the live state, or throws all that is wrong with it.
     package func commit(
         _ request: CommitRequest,
         author: String,
+        terms: CommitTerms = CommitTerms(),
         mayCommit: () -> Bool = { true }
     ) throws(CommitFailure) -> Committed {
         guard let current else { preconditionFailure("a host is started before it is changed") }
+        try requireTerms(terms, of: request, current.revision)
         shelf.beginAttempt()
         let before = (current.revision, current.configuration)
+        let proposal: Proposal
+        var what = request.name
         switch request {
-        case .reload(let keepsWeights):
-            let files = files.read()
-            let endpoints = files.contents.endpoints
-            let kept = keepsWeights ? current.configuration.liveWeights(keptFor: endpoints) : []
-            let proposal = Proposal(
-                files,
-                liveWeights: kept,
-                disabled: current.revision.disabled
-            )
-            return try carryOut(proposal, before: before, author: "reload by \(author)", mayCommit)
+        case .reload(let resetsWeights):
+            proposal = ofFiles(files.read(), before, resetsWeights: resetsWeights, terms)
         case .weights(let endpoint, let weights):
-            let proposal = try reweighted(endpoint, current) { old in
+            proposal = try reweighted(endpoint, current) { old in
                 old.adding(weights, author: author, since: Timestamp.text(.now()))
             }
-            return try carryOut(proposal, before: before, author: "weights by \(author)", mayCommit)
         case .resetWeights(let endpoint):
-            let proposal = try reweighted(endpoint, current) { _ in nil }
-            return try carryOut(proposal, before: before, author: "weights by \(author)", mayCommit)
+            proposal = try reweighted(endpoint, current) { _ in nil }
         case .mapping, .enable, .load, .unload:
-            let proposal = try switched(request, current, author: author)
-            return try carryOut(
-                proposal,
-                before: before,
-                author: "\(request.name) by \(author)",
-                mayCommit
-            )
+            proposal = try switched(request, current, author: author)
         case .rollback(let number):
-            let target = try rollbackTarget(number, current.revision.number)
-            var proposal = try proposal(of: target)
-            proposal.files = current.revision.files
-            proposal.rollbackOf = target.rollbackOf ?? target.number
-            return try carryOut(
-                proposal,
-                before: before,
-                author: "rollback to revision \(target.number) by \(author)",
-                mayCommit
-            )
-        case .readmit(let deployment, let version):
-            guard !shelf.quarantine.clear(deployment, version).isEmpty else {
-                let name = deployment.map { " of \($0)" } ?? ""
-                let number = version.map { " with number \($0)" } ?? ""
-                throw CommitFailure(errors: [
-                    "no version\(name)\(number) is in quarantine; 'switchyard quarantine' lists "
-                        + "those that are"
-                ])
+            let target = try rollbackTarget(number, current.revision)
+            what = "rollback to revision \(target.number)"
+            proposal = try rolledBack(to: target, current, author, terms)
+        case .rollbackEndpoint(let name):
+            proposal = try rolledBack(endpoint: name, current, author, terms)
+            what = "rollback of \(name)"
+        case .release(let word): proposal = try released(word, current)
+        case .freeze(let text):
+            var frozen = Proposal(current)
+            frozen.frozen = Freeze(text: text, author: author, since: Timestamp.text(.now()))
+            proposal = frozen
+        case .unfreeze:
+            var thawed = Proposal(current)
+            thawed.frozen = nil
+            proposal = thawed
+        case .loadAgain:
+            do {
+                return try resume(isNew: true)
+            } catch {
+                throw CommitFailure(errors: ["\(error)"])
             }
-            return try serve(current.revision, degraded: current.degraded, isNew: true)
+        case .readmit(let deployment, let version):
+            return try readmitted(deployment, version, current)
         }
+        return try carryOut(proposal, before: before, author: "\(what) by \(author)", mayCommit)
+    }
+
+    private func readmitted(
+        _ deployment: String?,
+        _ version: Int?,
+        _ current: Committed
+    ) throws(CommitFailure) -> Committed {
+        guard !shelf.quarantine.clear(deployment, version).isEmpty else {
+            let name = deployment.map { " of \($0)" } ?? ""
+            let number = version.map { " with number \($0)" } ?? ""
+            throw CommitFailure(errors: [
+                "no version\(name)\(number) is in quarantine; 'switchyard quarantine' lists "
+                    + "those that are"
+            ])
+        }
+        return try serve(current.revision, degraded: current.degraded, isNew: true)
     }
 
     /// The current state with other live weights for one endpoint.
@@ -317,39 +179,8 @@ package final class Committer {
         return proposal
     }
 
-    func rollbackTarget(
-        _ wanted: Int?,
-        _ current: Int
-    ) throws(CommitFailure) -> Revision {
-        let numbers = revisions.numbers
-        guard let number = wanted ?? numbers.last(where: { $0 < current }) else {
-            throw CommitFailure(errors: [
-                "there is no revision before revision \(current) in \(revisions.folder)"
-            ])
-        }
-        guard numbers.contains(number) else {
-            let list = Self.shown(numbers)
-            throw CommitFailure(errors: [
-                "there is no revision \(number) in \(revisions.folder); there are \(list)"
-            ])
-        }
-        do {
-            return try revisions.revision(number)
-        } catch {
-            throw CommitFailure(errors: ["revision \(number) cannot be read: \(error)"])
-        }
-    }
-
-    /// `1, 2, 3`, or `1 to 90` where they are many.
-    private static func shown(_ numbers: [Int]) -> String {
-        guard let first = numbers.first, let last = numbers.last, numbers.count > 10 else {
-            return numbers.map(String.init).joined(separator: ", ")
-        }
-        return "\(first) to \(last)"
-    }
-
     /// A revision as it was committed.
-    private func proposal(of revision: Revision) throws(CommitFailure) -> Proposal {
+    func proposal(of revision: Revision) throws(CommitFailure) -> Proposal {
         var errors: [String] = []
         let endpoints = files.endpoints(of: revision, &errors)
         guard errors.isEmpty else { throw CommitFailure(errors: errors) }
@@ -358,21 +189,13 @@ package final class Committer {
 
     /// Prepares a proposal, writes its revision down, and makes it the current state; nothing of it
     /// happens if anything is wrong, and no revision is written for a state that is served already.
-    private func carryOut(
+    func carryOut(
         _ wanted: Proposal,
         before: (revision: Revision, configuration: HostConfiguration)?,
         author: String,
         _ mayCommit: () -> Bool = { true }
     ) throws(CommitFailure) -> Committed {
-        var (proposal, prepared) = (wanted, try prepare(wanted))
-        if current == nil, let stored = before?.revision, stored.rollbackOf == nil,
-            !stored.liveWeights.isEmpty, stored.endpoints == proposal.texts,
-            stored.versions == prepared.configuration.versions
-        {
-            // A start, and the files say what they said: it is no reload, and ends no live weights.
-            proposal.liveWeights = stored.liveWeights
-            prepared = try prepare(proposal)
-        }
+        let (proposal, prepared) = (wanted, try prepare(wanted))
         let next = Revision(
             number: try nextNumber(after: before?.revision),
             created: Timestamp.text(.now()),
@@ -383,13 +206,17 @@ package final class Committer {
             liveWeights: proposal.liveWeights,
             files: proposal.files,
             rollbackOf: proposal.rollbackOf,
-            disabled: proposal.disabled
+            disabled: proposal.disabled,
+            pins: proposal.heldBack,
+            frozen: proposal.frozen
         )
         let otherModels = changedModels(prepared)
         if let before, before.revision.hasSameState(as: next), otherModels.isEmpty,
             current?.degraded == nil
         {
-            return keep(before.revision, prepared, files: proposal.files)
+            var kept = keep(before.revision, prepared, files: proposal.files)
+            kept.leftOut = proposal.leftOut
+            return kept
         }
         var changes = StateDifference.changes(
             from: before?.configuration ?? .empty,
@@ -398,15 +225,19 @@ package final class Committer {
         if let before {
             changes += StateDifference.textChanges(before.revision, proposal.texts, changes)
         }
-        changes += otherModels + prepared.notes
+        changes += otherModels + prepared.notes + proposal.notes
+        if let before {
+            changes += StateDifference.freezeChanges(before.revision.frozen, proposal.frozen)
+        }
         let revision = next.with(changes: changes.map(\.text))
-        let committed = build(
+        var committed = build(
             revision,
             prepared,
             changes: changes,
             degraded: proposal.isOfFiles ? nil : current?.degraded,
             isNew: true
         )
+        committed.leftOut = proposal.leftOut
         guard mayCommit() else {
             throw CommitFailure(errors: ["the host is shutting down; nothing is changed"])
         }
@@ -418,7 +249,9 @@ package final class Committer {
 
     /// The number of the next revision. A file with a higher one was never live: it is overwritten.
     private func nextNumber(after revision: Revision?) throws(CommitFailure) -> Int {
-        let number = (revision?.number ?? revisions.highestNumber) + 1
+        // A number is never given twice: also one whose file is gone counts.
+        let known = max(revisions.highestNumber, revisions.pointedNumber)
+        let number = (revision?.number ?? known) + 1
         guard number <= Revision.numberMaximum else {
             throw CommitFailure(errors: [
                 "\(revisions.folder): found revision \(number - 1); wanted a number below "

@@ -150,6 +150,14 @@ struct Proposal {
     var disabled: [String]
     /// A deployment to be loaded again that the pins do not have, as `branch/name`.
     var loads: String?
+    /// What rollbacks have put aside.
+    var heldBack: [Pin] = []
+    /// What movable names stand for that are held; nil: they stand for nothing.
+    var heldVersions: [DeploymentReference: Revision.ResolvedVersion?] = [:]
+    /// What was left out, and what else there is to say of the pins.
+    var leftOut: [StateChange] = []
+    var notes: [StateChange] = []
+    var frozen: Freeze?
     /// Whether it is what the files say.
     var isOfFiles: Bool { pins == nil }
     /// What is wrong already.
@@ -174,6 +182,14 @@ struct Proposal {
         self.liveWeights = liveWeights
     }
 
+    /// What the files say, with what pins keep away.
+    init(_ held: ConfigurationFiles.Held, liveWeights: [LiveWeights], disabled: [String]) {
+        self.init(held.reading, liveWeights: liveWeights, disabled: disabled)
+        heldBack = held.pins
+        heldVersions = held.versions
+        (leftOut, notes) = (held.leftOut, held.ended)
+    }
+
     /// What a revision was.
     init(_ revision: Revision, _ endpoints: [Endpoint]) {
         self.endpoints = endpoints
@@ -183,6 +199,8 @@ struct Proposal {
         files = revision.files
         rollbackOf = revision.rollbackOf
         disabled = revision.disabled
+        heldBack = revision.pins
+        frozen = revision.frozen
     }
 
     /// What is live.

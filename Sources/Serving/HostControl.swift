@@ -50,11 +50,11 @@ package struct HostControl: Sendable {
     }
     /// What a reload would change now. It may read much, so it is nothing for a loop, and it keeps
     /// no change waiting.
-    package func plan(keepsWeights: Bool) -> Plan {
+    package func plan(resetsWeights: Bool) -> Plan {
         let live = board.live
         return ConfigurationFiles(endpointsFolder: configuration.endpoints, store: store).plan(
             against: (live.committed.revision, live.committed.configuration),
-            keepsWeights: keepsWeights,
+            resetsWeights: resetsWeights,
             shelf: live.shelf
         )
     }

@@ -70,6 +70,11 @@ package final class HostState: Sendable {
     package var failures: [VersionFailure] { versionFailures.withLock { $0 } }
     func setFailures(_ failures: [VersionFailure]) { versionFailures.withLock { $0 = failures } }
 
+    private let reloadFailure = Guarded<String?>(nil)
+    /// Why the last reload has changed nothing; nil: it did what the files say.
+    package var failedReload: String? { reloadFailure.withLock { $0 } }
+    func setFailedReload(_ sentence: String?) { reloadFailure.withLock { $0 = sentence } }
+
     private let openConnections = Atomic<Int>(0)
     private let acceptedConnections = Atomic<UInt64>(0)
     /// Connections of clients at the moment, and how many there ever were.

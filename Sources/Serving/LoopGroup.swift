@@ -43,16 +43,18 @@ final class LoopGroup {
     // MARK: Starting
 
     /// Reserves the disk space of the log rings, which takes a while; done before it is pressing.
-    func makeRings() throws(SystemError) {
+    func makeRings(reusing left: [LogRing] = []) throws(SystemError) {
         let configuration = state.configuration
         let folder = "\(configuration.state)/rings"
         try Directory.createAll(folder, mode: 0o700)
-        LogRings.removeUnused(folder: folder)
         rings = try LogRings.create(
             folder: folder,
             count: configuration.loops,
-            bytes: configuration.ringBytes
+            bytes: configuration.ringBytes,
+            reusing: left,
+            log: log
         )
+        LogRings.removeUnused(folder: folder)
     }
 
     /// Takes over the log and starts the loops; when it throws, nothing is left running. Returns
@@ -74,20 +76,27 @@ final class LoopGroup {
             folder: configuration.logs,
             bytesMaximum: configuration.logFileBytes,
             ageNanoseconds: configuration.logFileNanoseconds,
-            filesKept: configuration.logFilesKept
+            keep: configuration.logKeep,
+            log: log
         )
         let folder = "\(configuration.state)/rings"
         if predecessor > 0 { LogRings.settle(folder: folder, except: living, state.region) }
-        if rings.isEmpty { try makeRings() }
         // Where clients wait, what others have left is the writer's to move.
+        let isUrgent = predecessor > 0 || living > 0
+        if isUrgent, rings.isEmpty || rings.contains(where: \.isInMemory) {
+            rings = []
+            try makeRings(reusing: LogRings.left(in: folder))
+        }
         let replayed = try LogRings.replay(
             folder: folder,
             into: files,
             except: rings,
-            isUrgent: predecessor > 0 || living > 0,
+            isUrgent: isUrgent,
             log: log
         )
-        try startWriter(files, pending: replayed.pending, living)
+        if rings.isEmpty { try makeRings(reusing: replayed.pending) }
+        let pending = replayed.pending.filter { left in !rings.contains { $0 === left } }
+        try startWriter(files, pending: pending, living)
         for index in 0..<configuration.loops {
             try startLoop(index, snapshot, channel: channels.isEmpty ? nil : channels[index])
         }

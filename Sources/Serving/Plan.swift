@@ -13,6 +13,8 @@ package struct Plan: Sendable {
     package let errors: [String]
     /// What a reload would pass over.
     package let warnings: [String]
+    /// What rollbacks have put aside, and a reload would leave out.
+    package let leftOut: [StateChange]
 
     /// The plan as an answer: `configRevision`, `changes`, `errors`, `warnings`.
     package var json: JSONValue {
@@ -22,6 +24,7 @@ package struct Plan: Sendable {
             .init("changes", .array(changes.map(\.json))),
             .init("errors", .array(errors.map { .string($0) })),
             .init("warnings", .array(warnings.map { .string($0) })),
+            .init("leftOut", .array(leftOut.map(\.json))),
         ]
         return .object(members)
     }
@@ -32,25 +35,27 @@ extension ConfigurationFiles {
     ///
     /// - Parameters:
     ///   - base: what is live; nil: nothing.
-    ///   - keepsWeights: whether live weights stay.
+    ///   - resetsWeights: whether live weights end.
     ///   - shelf: what a host knows of versions, those that could not be loaded included.
     package func plan(
         against base: (revision: Revision, configuration: HostConfiguration)?,
-        keepsWeights: Bool,
+        resetsWeights: Bool,
         shelf: ShelfState = ShelfState()
     ) -> Plan {
-        let reading = read()
+        let held = held(read(), by: base?.revision.pins ?? [], isExplicit: true)
+        let reading = held.reading
         let (endpoints, texts) = (reading.contents.endpoints, reading.contents.texts)
         var errors = reading.contents.errors
         var warnings: [String] = []
         func find(
             _ reference: DeploymentReference
         ) throws(DeploymentError) -> Revision.ResolvedVersion {
-            try stored(reference, shelf, &warnings)
+            if case .some(.some(let version)) = held.versions[reference] { return version }
+            return try stored(reference, shelf, &warnings)
         }
         var versions = resolveNamed(endpoints, texts, &errors, find)
         versions += resolveDirect(
-            except: versions.map(\.reference),
+            except: versions.map(\.reference) + Array(held.versions.keys),
             unloaded: base?.configuration.disabled ?? [],
             &errors,
             { reference, problem in
@@ -58,11 +63,16 @@ extension ConfigurationFiles {
             },
             find
         )
-        let live = keepsWeights ? base?.configuration.liveWeights(keptFor: endpoints) : nil
+        let known = Set(versions.map(\.reference))
+        versions += held.versions.values.compactMap { $0 }.filter { !known.contains($0.reference) }
+            .sorted { "\($0.reference)" < "\($1.reference)" }
+            .map { ($0.reference, $0) }
+        let live = resetsWeights ? nil : base?.configuration.liveWeights(keptFor: endpoints)
         let next = HostConfiguration(
             endpoints: endpoints,
             liveWeights: live ?? [],
             versions: versions.map(\.found),
+            rollbackOf: held.pins.isEmpty ? nil : base?.revision.rollbackOf,
             disabled: base.map {
                 Proposal(reading, liveWeights: [], disabled: $0.configuration.disabled).disabled
             } ?? []
@@ -74,6 +84,7 @@ extension ConfigurationFiles {
             if let base {
                 changes += StateDifference.textChanges(base.revision, texts, changes)
             }
+            changes += held.ended
             changes += Revision.ResolvedVersion.distinct(next.versions).compactMap { version in
                 let (branch, name) = (version.reference.branch, version.reference.name)
                 guard let deployment = DeploymentName(branch: branch, name: name),
@@ -88,7 +99,8 @@ extension ConfigurationFiles {
             revision: base?.revision.number,
             changes: changes,
             errors: errors,
-            warnings: warnings
+            warnings: warnings,
+            leftOut: held.leftOut
         )
     }
 

@@ -43,6 +43,9 @@ package struct Readiness: Sendable {
             let name = "\(failure.deployment) version \(failure.number)"
             readiness.reasons.append("\(name) could not be loaded: \(failure.reason)")
         }
+        if let failure = state.failedReload {
+            readiness.reasons.append("the last reload changed nothing: \(failure)")
+        }
         if let degraded = snapshot.degraded { readiness.reasons.append("degraded: \(degraded)") }
         if state.isLogFailing { readiness.reasons.append("the request log cannot be written") }
         if state.isAuditFailing { readiness.reasons.append("the audit log cannot be written") }

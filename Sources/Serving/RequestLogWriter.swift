@@ -15,12 +15,16 @@ package final class RequestLogFiles {
     private let folder: String
     private let bytesMaximum: Int
     private let ageNanoseconds: UInt64
-    private let filesKept: Int
+    private let keep: LogKeep
+    private let log: EventLog
     /// When the file was opened or begun, on the monotonic clock.
     private var begunAt = MonotonicClock.now()
     private var file: FileDescriptor?
     private var path = ""
     private var size = 0
+    /// Which file that is: another one may come to its name.
+    private var inode: UInt64 = 0
+    private var prunedAt: UInt64 = 0
     /// The number of the next record.
     package private(set) var nextSequence: UInt64 = 1
 
@@ -29,12 +33,14 @@ package final class RequestLogFiles {
         folder: String,
         bytesMaximum: Int,
         ageNanoseconds: UInt64,
-        filesKept: Int
+        keep: LogKeep,
+        log: EventLog = EventLog { _ in }
     ) throws(SystemError) {
+        self.log = log
         self.folder = folder
         self.bytesMaximum = bytesMaximum
         self.ageNanoseconds = ageNanoseconds
-        self.filesKept = filesKept
+        self.keep = keep
         try Directory.createAll(folder)
         guard let newest = try Self.names(in: folder).last else { return }
         path = "\(folder)/\(newest)"
@@ -85,6 +91,7 @@ package final class RequestLogFiles {
             break
         }
         file = consume opened
+        inode = try File.facts(path).inode
     }
 
     private static func sequence(of line: [UInt8]) -> UInt64? {
@@ -98,9 +105,10 @@ package final class RequestLogFiles {
     /// Appends whole lines, which have the next `count` numbers; all of them or none.
     func append(_ lines: borrowing ByteBuffer, count: UInt64) throws(SystemError) {
         if count == 0 { return }
-        // Somebody may have removed the file, or the whole folder.
-        let isOld = size > 0 && MonotonicClock.now() - begunAt >= ageNanoseconds
-        if file == nil || size >= bytesMaximum || isOld || !File.exists(path) { try beginFile() }
+        let now = MonotonicClock.now()
+        let isOld = size > 0 && now - begunAt >= ageNanoseconds
+        if file == nil || size >= bytesMaximum || isOld || hasGone() { try beginFile() }
+        if now - prunedAt >= Self.pruneNanoseconds { prune(at: now) }
         do {
             try lines.withSpan { bytes throws(SystemError) in try file?.writeAll(bytes) }
         } catch {
@@ -116,15 +124,58 @@ package final class RequestLogFiles {
         nextSequence += count
     }
 
+    /// Between two looks for files that have become too old.
+    private static let pruneNanoseconds: UInt64 = 3_600_000_000_000
+
+    /// Whether the file is not the one at its name any more: somebody has moved or removed it, or
+    /// the whole folder, and may have put another one there. Asked each time, since what is written
+    /// to a file that is being compressed would be lost.
+    private func hasGone() -> Bool {
+        guard let facts = try? File.facts(path), facts.inode == inode else { return true }
+        if facts.size < size {
+            log.write(
+                .warning,
+                "request_log.cut",
+                "\(path) was cut from \(size) to \(facts.size) bytes by somebody, as logrotate's "
+                    + "'copytruncate' does: records that were written between its copy and its cut "
+                    + "are in neither; let it move the file instead",
+                ["bytes": .number(facts.size)]
+            )
+            size = facts.size
+        }
+        return false
+    }
+
     private func beginFile() throws(SystemError) {
         try Directory.createAll(folder)
         let next = "\(folder)/\(Self.name(nextSequence))"
         file = try File.open(next, access: .append, mode: 0o640)
         path = next
         begunAt = MonotonicClock.now()
-        size = try File.facts(next).size
-        let all = try Self.names(in: folder)
-        for old in all.dropLast(filesKept) { try? File.remove("\(folder)/\(old)") }
+        let facts = try File.facts(next)
+        (size, inode) = (facts.size, facts.inode)
+        prune(at: begunAt)
+    }
+
+    /// Removes what is not kept, and says so.
+    private func prune(at now: UInt64) {
+        prunedAt = now
+        guard let all = try? Self.names(in: folder) else { return }
+        let files = all.map { name in (name: name, facts: try? File.facts("\(folder)/\(name)")) }
+        let gone = keep.removed(
+            files.map { ($0.facts?.size ?? 0, $0.facts?.written ?? .max) },
+            now: WallTime.now().microseconds * 1000
+        )
+        for index in gone where "\(folder)/\(files[index].name)" != path {
+            let file = files[index]
+            guard (try? File.remove("\(folder)/\(file.name)")) != nil else { continue }
+            log.write(
+                .info,
+                "request_log.removed",
+                "\(folder)/\(file.name) is removed: --log-keep \(keep)",
+                ["bytes": .number(file.facts?.size ?? 0)]
+            )
+        }
     }
 
     /// Moves what waits in a ring to the files. Returns how many records that were.
@@ -302,7 +353,9 @@ package final class RequestLogWriter: Sendable {
         into files: RequestLogFiles,
         untilEmpty: Bool
     ) -> SystemError? {
-        for ring in rings {
+        // A batch that a predecessor had begun has the next numbers: nothing goes before it.
+        let begun = rings.filter { $0.openBatch != nil }
+        for ring in begun + rings.filter({ $0.openBatch == nil }) {
             do {
                 // When it ends nothing may be left; while it runs the next look has the rest. A few
                 // small pieces more, and a moment comes in which the ring is empty: then the loop
@@ -325,163 +378,5 @@ package final class RequestLogWriter: Sendable {
             }
         }
         return nil
-    }
-}
-
-/// Rings on disk: `<folder>/ring-<process>-<loop>.bin`.
-package enum LogRings {
-    /// What replaying came to.
-    package struct Replayed {
-        /// How many records were found and are in the log.
-        package var count: UInt64 = 0
-        /// Rings that wait, since the log cannot be written at the moment (a full disk).
-        package var pending: [LogRing] = []
-    }
-
-    /// Appends to the log what a process before this one has left in its rings, and removes them.
-    ///
-    /// A ring that cannot be read is kept under another name; one that cannot be written to the log
-    /// now is left to the writer, so that a full disk does not keep a host from starting.
-    package static func replay(
-        folder: String,
-        into files: RequestLogFiles,
-        except own: [LogRing] = [],
-        isUrgent: Bool = false,
-        log: EventLog
-    ) throws(SystemError) -> Replayed {
-        try Directory.createAll(folder, mode: 0o700)
-        var rings: [LogRing] = []
-        for name in try Directory.names(in: folder)
-        where name.hasPrefix("ring-") && name.hasSuffix(".bin") {
-            let path = "\(folder)/\(name)"
-            if own.contains(where: { $0.path == path }) { continue }
-            if let ring = try LogRing(existing: path) {
-                rings.append(ring)
-            } else {
-                try setAside(path, "it is no ring of this host's layout", log)
-            }
-        }
-        // The one batch whose writing was begun comes first: its numbers follow those in the files.
-        let open = rings.filter { $0.openBatch != nil }
-        let closed = rings.filter { $0.openBatch == nil }
-        var replayed = Replayed()
-        for ring in open + closed {
-            if !replayed.pending.isEmpty || isUrgent {
-                replayed.pending.append(ring)
-                continue
-            }
-            do {
-                replayed.count += try replay(ring, into: files, log: log)
-            } catch {
-                log.write(
-                    .error,
-                    "request_log.pending",
-                    "records of an earlier host wait in \(folder): \(error)"
-                )
-                replayed.pending.append(ring)
-            }
-        }
-        return replayed
-    }
-
-    /// Decides what of dead processes' last requests is in the log: what was answered. Done before
-    /// anybody executes them again.
-    static func settle(folder: String, except living: Int32, _ region: SlotRegion) {
-        for ring in rings(in: folder) where !isInUse(ring, by: living) {
-            ring.settleStaged { key in !region.isExecuting(key) }
-        }
-    }
-
-    /// Removes rings of processes that have ended without anything to say: workers that had got
-    /// ready and were never needed.
-    static func removeUnused(folder: String) {
-        for ring in rings(in: folder) where !ring.hasRecords && ring.lost == 0 {
-            guard let process = process(of: ring), process != CurrentProcess.id,
-                !CurrentProcess.isRunning(process)
-            else { continue }
-            try? File.remove(ring.path)
-        }
-    }
-
-    private static func rings(in folder: String) -> [LogRing] {
-        let names = (try? Directory.names(in: folder)) ?? []
-        return names.filter { $0.hasPrefix("ring-") && $0.hasSuffix(".bin") }
-            .compactMap { try? LogRing(existing: "\(folder)/\($0)") }
-    }
-
-    /// The process whose ring it is, by its name; nil: nobody's.
-    private static func process(of ring: LogRing) -> Int32? {
-        let name = ring.path.split(separator: "/").last ?? ""
-        return name.split(separator: "-").dropFirst().first.flatMap { Int32($0) }
-    }
-
-    /// Whether a ring is of this process, and that runs; 0 stands for none.
-    static func isInUse(_ ring: LogRing, by process: Int32) -> Bool {
-        process > 0 && self.process(of: ring) == process && CurrentProcess.isRunning(process)
-    }
-
-    /// Moves one ring's records to the log and removes it, or sets it aside when it is damaged.
-    static func replay(
-        _ ring: LogRing,
-        into files: RequestLogFiles,
-        log: EventLog
-    ) throws(SystemError) -> UInt64 {
-        var count: UInt64 = 0
-        do {
-            while ring.hasRecords {
-                count += try files.drain(ring)
-            }
-        } catch {
-            guard error.number == SystemError.badMessage else { throw error }
-            try setAside(ring.path, "its records are damaged from some place on", log)
-            return count
-        }
-        if ring.lost > 0 {
-            log.write(
-                .error,
-                "request_log.lost",
-                "\(ring.lost) records had found no room in \(ring.path)",
-                ["recordsLost": .number(Int(clamping: ring.lost))]
-            )
-        }
-        try? File.remove(ring.path)
-        return count
-    }
-
-    /// Keeps a ring that cannot be read under another name.
-    private static func setAside(
-        _ path: String,
-        _ reason: String,
-        _ log: EventLog
-    ) throws(SystemError) {
-        let kept = free(path, ".damaged")
-        try File.rename(path, to: kept)
-        log.write(.error, "request_log.damaged", "\(path): \(reason); kept as \(kept)")
-    }
-
-    /// A path with this ending that names nothing yet: a process's number may come again, and what
-    /// an earlier one has left is not overwritten.
-    private static func free(_ path: String, _ ending: String) -> String {
-        var candidate = path + ending
-        var number = 1
-        while File.exists(candidate) {
-            candidate = "\(path)-\(number)\(ending)"
-            number += 1
-        }
-        return candidate
-    }
-
-    /// Makes the rings of this process's loops.
-    package static func create(
-        folder: String,
-        count: Int,
-        bytes: Int
-    ) throws(SystemError) -> [LogRing] {
-        var rings: [LogRing] = []
-        for index in 0..<count {
-            let path = free("\(folder)/ring-\(CurrentProcess.id)-\(index)", ".bin")
-            rings.append(try LogRing(creating: path, capacity: bytes))
-        }
-        return rings
     }
 }

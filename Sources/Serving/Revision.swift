@@ -70,6 +70,10 @@ package struct Revision: Equatable, Sendable {
     /// Endpoints that an admin has switched off, by their names, and deployments that one has
     /// unloaded, as `branch/name`; sorted.
     package let disabled: [String]
+    /// What rollbacks have put aside.
+    package let pins: [Pin]
+    /// That nothing is to be changed; nil: it may be.
+    package let frozen: Freeze?
 
     package init(
         number: Int,
@@ -81,9 +85,12 @@ package struct Revision: Equatable, Sendable {
         liveWeights: [LiveWeights] = [],
         files: String = "",
         rollbackOf: Int? = nil,
-        disabled: [String] = []
+        disabled: [String] = [],
+        pins: [Pin] = [],
+        frozen: Freeze? = nil
     ) {
         self.disabled = disabled
+        (self.pins, self.frozen) = (pins, frozen)
         self.number = number
         self.created = created
         self.author = author
@@ -107,14 +114,21 @@ package struct Revision: Equatable, Sendable {
             liveWeights: liveWeights,
             files: files ?? self.files,
             rollbackOf: rollbackOf,
-            disabled: disabled
+            disabled: disabled,
+            pins: pins,
+            frozen: frozen
         )
     }
 
     /// Whether both describe the same state, whoever committed it and when.
     package func hasSameState(as other: Revision) -> Bool {
-        endpoints == other.endpoints && versions == other.versions && rollbackOf == other.rollbackOf
-            && disabled == other.disabled
+        // The order of versions says only where they were found.
+        func builds(_ versions: [ResolvedVersion]) -> Set<String> {
+            Set(versions.map { "\($0.reference.version) \($0.build)" })
+        }
+        return endpoints == other.endpoints && builds(versions) == builds(other.versions)
+            && rollbackOf == other.rollbackOf
+            && disabled == other.disabled && pins == other.pins && frozen == other.frozen
             && liveWeights.elementsEqual(other.liveWeights) { $0.hasSameWeights(as: $1) }
     }
 
@@ -157,6 +171,8 @@ package struct Revision: Equatable, Sendable {
             ] + (rollbackOf.map { [member("rollbackOf", .number(String($0)))] } ?? [])
                 + (disabled.isEmpty
                     ? [] : [member("disabled", .array(disabled.map { .string($0) }))])
+                + (pins.isEmpty ? [] : [member("pins", .array(pins.map(\.json)))])
+                + (frozen.map { [member("frozen", $0.json)] } ?? [])
         )
         return value.text + "\n"
     }
@@ -186,6 +202,12 @@ package struct Revision: Equatable, Sendable {
         files = value["files"]?.string ?? ""
         rollbackOf = value["rollbackOf"]?.unsigned.map { Int(clamping: $0) }
         disabled = value["disabled"]?.array?.compactMap(\.string) ?? []
+        let pinValues = value["pins"]?.array ?? []
+        pins = pinValues.compactMap { Pin($0) }
+        frozen = Freeze(value["frozen"])
+        guard pins.count == pinValues.count, frozen != nil || value["frozen"] == nil else {
+            throw RevisionError("one of its pins, or its freeze, is incomplete")
+        }
         liveWeights = liveValues.compactMap { LiveWeights(endpoint: $0.name, $0.value) }
         endpoints = endpointValues.compactMap { value in
             guard let name = value["name"]?.string, let text = value["text"]?.string else {
@@ -254,6 +276,13 @@ package struct RevisionStore: Sendable {
             )
         }
         return try revision(Int(clamping: number))
+    }
+
+    /// The number that the pointer to the current one has, whatever lies there; 0: none.
+    package var pointedNumber: Int {
+        guard let text = try? File.read("\(folder)/current", limit: 64) else { return 0 }
+        let number = Bytes.decimal(text.prefix { $0 != 0x0a }) ?? 0
+        return number <= UInt64(Revision.numberMaximum) ? Int(number) : 0
     }
 
     /// The numbers of the revisions in the folder, ascending.

@@ -33,7 +33,8 @@ package final class RotatingFile: Sendable {
                 try Directory.createAll(folder)
                 if let facts = try? File.facts(path), facts.size >= bytesMaximum { try rotate() }
                 let file = try File.open(path, access: .append, mode: 0o640)
-                // Commands beside the host write here too.
+                // Commands beside the host write here too, as root now and then.
+                if CurrentProcess.user == 0 { try? File.giveToOwner(of: folder, file) }
                 try File.waitForLock(file)
                 // What a line left behind that found no room is cut off.
                 let size = try File.facts(path).size

@@ -35,6 +35,8 @@ package final class ServedModel: Sendable {
     var boardEntry: UInt32 { version.boardEntry }
     /// Whether there is no model: its version says why.
     let isAbsent: Bool
+    /// `main/pricing version 3`
+    var name: String { "\(version.deployment) version \(version.number)" }
     private let place: Atomic<UInt8>
     /// When a call was slow last, on the monotonic clock.
     private let lastSlow = Atomic<UInt64>(0)

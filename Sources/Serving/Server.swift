@@ -86,7 +86,7 @@ package final class Server {
                 log: log
             )
             if let link { _ = quarantine.count(link.takeNewDeaths()) }
-            let committer = Guarded(try Self.committer(state, quarantine, log))
+            let committer = Guarded(try Self.committer(state, quarantine, log, link))
             let committed = try Self.begin(committer, link?.role, configuration)
             try HostFolders.make(configuration.logs, option: "logs")
             board = StatusBoard(committed)
@@ -148,6 +148,7 @@ package final class Server {
             )
         )
         try startCommits()
+        commits.tellNext()
         link.send(.serving)
         try startReports(link)
         if link.role == .takeover { load(committer) }
@@ -252,7 +253,8 @@ package final class Server {
     private static func committer(
         _ state: HostState,
         _ quarantine: QuarantineBook,
-        _ log: EventLog
+        _ log: EventLog,
+        _ link: WorkerLink?
     ) throws -> Committer {
         let configuration = state.configuration
         let store = DeploymentStore(root: configuration.deployments)
@@ -268,7 +270,7 @@ package final class Server {
             board: state.board,
             createNanoseconds: configuration.limits.loadNanoseconds
         )
-        return Committer(
+        let committer = Committer(
             endpointsFolder: configuration.endpoints,
             revisions: RevisionStore(folder: "\(configuration.state)/revisions"),
             store: store,
@@ -278,30 +280,12 @@ package final class Server {
             quarantine: quarantine,
             configuration: configuration
         )
-    }
-
-    /// Refuses an address that somebody else listens on.
-    package static func probe(
-        _ address: SocketAddress,
-        option: String = "listen"
-    ) throws(StartFailure) {
-        do {
-            try Socket.probe(address)
-        } catch {
-            throw refusal(address, error, option)
+        if let link, link.role != .first {
+            committer.liveCopy = { link.liveCopy?.revision }
+            committer.knownDegraded = link.liveCopy?.degraded
+            state.setFailedReload(link.liveCopy?.failedReload)
         }
-    }
-
-    package static func refusal(
-        _ address: SocketAddress,
-        _ error: SystemError,
-        _ option: String
-    ) -> StartFailure {
-        let advice =
-            error.isAddressInUse
-            ? "; end the program that listens there, or choose another --\(option)"
-            : "; choose another --\(option)"
-        return .system("listening on \(address): \(error)\(advice)")
+        return committer
     }
 
     private func listen(_ wanted: [SocketAddress]) throws -> [CInt] {

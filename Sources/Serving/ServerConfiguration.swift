@@ -28,8 +28,8 @@ package struct ServerConfiguration: Sendable {
     package var logFileBytes = 256 << 20
     /// Nanoseconds that a log file is written to before the next one is begun: a day.
     package var logFileNanoseconds: UInt64 = 86_400_000_000_000
-    /// Log files that are kept.
-    package var logFilesKept = 64
+    /// What is kept of older log files.
+    package var logKeep = LogKeep.files(64)
     /// Nanoseconds between saying "not ready" and closing the listeners.
     package var settleNanoseconds: UInt64 = 5_000_000_000
     /// Nanoseconds that draining may take.

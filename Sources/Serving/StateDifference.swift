@@ -58,17 +58,29 @@ package struct HostConfiguration: Sendable {
             + (guess.map { "; did you mean '\($0)'?" } ?? "")
     }
 
-    /// What of the live weights a reload keeps that is told to: those of endpoints that are there.
+    /// The live weights that a reload keeps: those of endpoints whose files give the weights that
+    /// they gave before.
     func liveWeights(keptFor endpoints: [Endpoint]) -> [LiveWeights] {
-        let names = Set(endpoints.map(\.name))
-        return liveWeights.filter { names.contains($0.endpoint) }
+        func weights(_ endpoint: Endpoint?) -> [String: Weight]? {
+            endpoint.map { endpoint in
+                Dictionary(
+                    endpoint.splits.map { ($0.name, Weight($0.weightText) ?? .zero) },
+                    uniquingKeysWith: { $1 }
+                )
+            }
+        }
+        return liveWeights.filter { live in
+            let after = endpoints.first { $0.name == live.endpoint }
+            let before = self.endpoints.first { $0.name == live.endpoint }
+            return after != nil && weights(after) == weights(before)
+        }
     }
 
     /// Adds a sentence for live weights that the endpoints do not fit any more.
     func requireFittingWeights(_ errors: inout [String]) {
         var misfits: [String] = []
         _ = effectiveEndpoints(&misfits)
-        errors += misfits.map { "\($0); reload without --keep-weights" }
+        errors += misfits.map { "\($0); reload with --reset-weights" }
     }
 
     /// The same where it is known that they fit.

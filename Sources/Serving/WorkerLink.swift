@@ -36,6 +36,7 @@ package final class WorkerLink: Sendable {
         var isOrphan = false
         var isListening = false
         var recycleFailure: String?
+        var liveCopy: [UInt8]?
         /// What could not be told yet, in order.
         var backlog: [ProcessMessage] = []
     }
@@ -100,6 +101,7 @@ package final class WorkerLink: Sendable {
         var (addresses, deaths): ([SocketAddress], [Death]) = ([], [])
         var (role, locks): (WorkerRole?, [CInt]) = (nil, [])
         var died: UInt64 = 0
+        var liveCopy: [UInt8]?
         var epoll = try Epoll()
         try epoll.add(socket.descriptor, .readable, token: 0)
         while role == nil {
@@ -122,6 +124,9 @@ package final class WorkerLink: Sendable {
             case .adminListener:
                 descriptor.map { admins.append(.init(number: $0, text: message.text)) }
             case .address: SocketAddress(message.text).map { addresses.append($0) }
+            case .liveCopy:
+                liveCopy = descriptor.map { MemoryFile.read($0) }
+                message.drop()
             case .death:
                 if let death = try Self.death(message) { Self.add(death, to: &deaths) }
             case .begin:
@@ -139,6 +144,7 @@ package final class WorkerLink: Sendable {
         (self.region, self.board, self.role) = (region, board, role)
         (self.channels, adminListeners, self.addresses) = (channels, admins, addresses)
         self.deaths = Guarded(Deaths(all: deaths))
+        state.withLock { $0.liveCopy = liveCopy }
         self.locks = locks
         deathCount = died
         self.control = socket
@@ -207,6 +213,10 @@ package final class WorkerLink: Sendable {
             state.notify()
         case .drain: wish(.drain)
         case .reload: wish(.reload)
+        case .liveCopy:
+            let copy = message.descriptors.first.map { MemoryFile.read($0) }
+            message.drop()
+            state.withLock { $0.liveCopy = copy }
         case .listening:
             state.withLock { $0.isListening = true }
             state.notify()
@@ -258,9 +268,27 @@ package final class WorkerLink: Sendable {
         state.withLock { state in
             while let message = state.backlog.first, control.send(message) != .full {
                 state.backlog.removeFirst()
+                message.drop()
             }
             return state.backlog.isEmpty
         }
+    }
+
+    /// What was last live, as the worker that served it has left it with the supervisor.
+    package var liveCopy: LiveCopy? {
+        state.withLock { $0.liveCopy }.flatMap { LiveCopy(parsing: $0) }
+    }
+
+    /// Tells the supervisor what is live, for the worker that comes next.
+    func sendCommitted(_ copy: LiveCopy) {
+        // Without the copy the next worker asks the disk, as it does anyway.
+        guard let number = try? MemoryFile.make(copy.bytes).release() else {
+            return send(.committed)
+        }
+        state.withLock { state in
+            state.backlog.append(ProcessMessage(.committed, descriptors: [number]))
+        }
+        _ = sendBacklog()
     }
 
     /// Waits until clients can connect.

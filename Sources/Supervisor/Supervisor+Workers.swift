@@ -14,7 +14,8 @@ extension Supervisor {
                 house,
                 // One that waits is told when it is needed.
                 deaths: role == .standby ? [] : deaths,
-                died: died
+                died: died,
+                liveCopy: liveCopy?.descriptor.number
             )
             let token = Self.token(.control, worker.number)
             try worker.withLine { line throws(SystemError) in
@@ -79,14 +80,24 @@ extension Supervisor {
             case .nothing: return
             case .end: return fallenSilent(worker)
             }
-            message.drop()
+            if message.kind == WorkerWord.committed.rawValue, let copy = message.descriptors.first {
+                // The next worker has it, wherever the disk is.
+                liveCopy = LiveCopyFile(FileDescriptor(owning: copy))
+            } else {
+                message.drop()
+            }
             switch WorkerWord(rawValue: message.kind) {
             case .ready: ready(worker)
             case .serving: serving(worker)
             case .stopAccepting:
                 stopListening()
                 owesAcceptingEnded = true
-            case .committed: if let next, next.role == .standby { next.tell(.follow) }
+            case .committed:
+                guard let next, next.role == .standby else { break }
+                if let liveCopy {
+                    next.tell(.liveCopy, descriptors: [liveCopy.descriptor.number])
+                }
+                next.tell(.follow)
             case .recycle: recycle()
             case .released: sweep()
             case .logReleased:

@@ -52,11 +52,19 @@ package final class Supervisor {
     /// When this process was last seen to have been stopped for a while, on the monotonic clock.
     var thawedAt: UInt64 = 0
     var tickedAt: UInt64 = 0
+    /// What was last live, in memory; nil: no worker has said so.
+    var liveCopy: LiveCopyFile?
     /// What ends the host: a listener that cannot be; nil: nothing does.
     var endStatus: Int32?
     var isEnding = false
     var hasServed = false
     var diedAt: UInt64 = 0
+
+    /// A descriptor that can be replaced.
+    final class LiveCopyFile {
+        let descriptor: FileDescriptor
+        init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+    }
 
     struct Connection {
         var descriptor: CInt = -1

@@ -63,7 +63,8 @@ final class Worker {
         role: WorkerRole,
         _ house: borrowing SupervisorHouse,
         deaths: [ProcessMessage],
-        died: UInt64
+        died: UInt64,
+        liveCopy: CInt? = nil
     ) throws(SystemError) -> Worker {
         let board = try WorkerBoard()
         let bell = Bell(try EventCounter())
@@ -95,6 +96,7 @@ final class Worker {
             let some = ends[start..<min(start + 64, ends.count)]
             worker.tell(.channel, descriptors: some.map { $0.descriptor.number })
         }
+        if let liveCopy { worker.tell(.liveCopy, descriptors: [liveCopy]) }
         for death in deaths { worker.tell(death) }
         worker.tell(.begin, number: role.rawValue, other: died)
         return worker

@@ -15,23 +15,27 @@ extension Command {
             """,
         options: folders + [
             Option("branch", value: "NAME", "branch of the deployment (default: main)"),
-            reloadOption, json,
+            reloadOption, reasonOption, json,
         ] + HostClient.adminOptions,
         run: { arguments in
             let words = arguments.words
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
             switch (words.first, words.count) {
             case ("set", 4):
+                try requireThawed(arguments)
                 try set(
                     deploymentName(words[1], arguments),
                     alias: words[2],
                     version: words[3],
-                    store
+                    store,
+                    arguments
                 )
                 return try reloadAfterwards(arguments)
             case ("remove", 3):
                 let deployment = try deploymentName(words[1], arguments)
+                try requireThawed(arguments)
                 let number = try store.removeAlias(words[2], of: deployment)
+                audit("alias remove", "\(deployment) \(words[2])", outcome: "done", arguments)
                 StandardStream.output(
                     "\(deployment): the alias \(words[2]) is gone; it was version \(number)\n"
                 )
@@ -69,7 +73,8 @@ extension Command {
         _ deployment: DeploymentName,
         alias: String,
         version: String,
-        _ store: DeploymentStore
+        _ store: DeploymentStore,
+        _ arguments: Arguments
     ) throws {
         guard Names.isAlias(alias) else {
             throw UsageError(
@@ -78,6 +83,7 @@ extension Command {
         }
         let number = try versionNumber(version)
         let before = try store.setAlias(alias, of: deployment, to: number)
+        audit("alias set", "\(deployment) \(alias) = \(number)", outcome: "done", arguments)
         let was =
             before == nil ? "new" : before == number ? "as before" : "it was version \(before ?? 0)"
         StandardStream.output("\(deployment): the alias \(alias) is version \(number) (\(was))\n")

@@ -23,7 +23,8 @@ struct Command: Sendable {
 
     static let all: [Command] = [
         .serve, .check, .deploy, .list, .alias, .remove, .prune, .plan, .reload, .weights,
-        .rollback, .status, .predict, .assign, .logs, .quarantine, .recycle, .new, .version,
+        .rollback, .freeze, .unfreeze, .status, .predict, .assign, .logs, .quarantine, .recycle,
+        .new, .version,
     ]
 
     /// The options that every command has.

@@ -23,9 +23,10 @@ extension Command {
                 value: "FILE",
                 "JSON list of 'data' that it must answer before it is ready"
             ),
-            reloadOption, json,
+            reloadOption, reasonOption, json,
         ] + HostClient.adminOptions,
         run: { arguments in
+            try requireThawed(arguments)
             guard arguments.words.count == 2 else {
                 throw UsageError("wanted the deployment's name and the plugin's file")
             }
@@ -40,6 +41,9 @@ extension Command {
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
             let probe = PluginProbe()
             let published = try store.publish(request, probe: probe)
+            if published.isNew {
+                audit("deploy", "\(deployment) \(published.version)", outcome: "done", arguments)
+            }
             if arguments.has("json") {
                 let value = JSONValue.object([
                     .init("branch", .string(deployment.branch)),
@@ -66,7 +70,7 @@ extension Command {
     /// Lets the running host take what was stored, if that is wanted.
     static func reloadAfterwards(_ arguments: Arguments) throws -> ExitStatus {
         guard arguments.has("reload") else { return .success }
-        return try askReload(arguments, keepsWeights: true)
+        return try askReload(arguments)
     }
 
     /// The JSON text of a file of examples.

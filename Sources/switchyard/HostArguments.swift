@@ -48,6 +48,22 @@ struct HostArguments: Sendable {
         case "full": configuration.logsPayloads = true
         case let other?: throw UsageError("'--log-data \(other)': wanted full or none")
         }
+        if let size = try arguments.number("log-file-size", 1...1 << 20) {
+            configuration.logFileBytes = size << 20
+        }
+        if let hours = try arguments.number("log-file-age", 1...100_000) {
+            configuration.logFileNanoseconds = UInt64(hours) * 3_600_000_000_000
+        }
+        if let text = arguments.value("log-keep") {
+            guard let keep = LogKeep(text) else {
+                throw UsageError(
+                    "'--log-keep \(text)': wanted a number of files such as 200, a size such as "
+                        + "50GB "
+                        + "or days such as 30d"
+                )
+            }
+            configuration.logKeep = keep
+        }
         for text in arguments.all("limit") {
             do {
                 try NamedLimit.set(text, in: &configuration.limits)

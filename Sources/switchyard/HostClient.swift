@@ -70,9 +70,12 @@ struct HostClient {
             "does a host run with this --state? start one with 'switchyard serve', or name where "
             + "it is with --state or --admin"
         seconds = 3600
+        if let name = CommandAuthor.sudoUser { fields.append("X-Switchyard-For: \(name)") }
         if let path = arguments.value("key-file") {
             let text = String(decoding: try File.read(path, limit: 1 << 16), as: UTF8.self)
-            let key = text.split(whereSeparator: \.isNewline).first { !$0.hasPrefix("#") } ?? ""
+            let line = text.split(whereSeparator: \.isNewline).first { !$0.hasPrefix("#") } ?? ""
+            // The host's own file may give a name before the key.
+            let key = String(line.split(separator: ":").last ?? "").drop { $0 == " " }
             guard key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !key.isEmpty else {
                 throw Failure(
                     description: "\(path): found no key in the first line; wanted printable "

@@ -17,7 +17,7 @@ extension Command {
             not be loaded; without one the state folder is read. Nothing is loaded for it.
             Exit status: 0 nothing to change, 2 changes, 78 errors.
             """,
-        options: adminOptions + [Option("keep-weights", "as for a reload that keeps live weights")],
+        options: adminOptions + weightOptions,
         run: { arguments in
             try requireWords(0, arguments)
             let host = try HostClient(admin: arguments)
@@ -28,7 +28,8 @@ extension Command {
     )
 
     private static func ask(_ host: HostClient, _ arguments: Arguments) throws -> JSONValue {
-        let body = keepWeights(arguments.has("keep-weights"))
+        let members = try weightMembers(arguments)
+        let body = members.isEmpty ? "" : JSONValue.object(members).text
         let answer = try host.call("POST", "/admin/v1/plan", body: body)
         try requireSuccess(answer)
         return answer.json
@@ -43,7 +44,7 @@ extension Command {
         let current = try revisions.current()
         return files.plan(
             against: current.map { ($0, files.configuration(of: $0)) },
-            keepsWeights: arguments.has("keep-weights")
+            resetsWeights: arguments.has("reset-weights")
         )
     }
 
@@ -66,6 +67,9 @@ extension Command {
                     + "\(errors.count) error\(errors.count == 1 ? "" : "s")\n"
             )
             return status
+        }
+        for left in plan["leftOut"]?.array?.compactMap({ $0["text"]?.string }) ?? [] {
+            StandardStream.output("\(Visible.line(left))\n")
         }
         let live = plan["configRevision"]?.unsigned.map { "revision \($0)" } ?? "nothing"
         guard count > 0 else {

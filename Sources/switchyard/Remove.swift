@@ -16,7 +16,8 @@ extension Command {
             Its number is never given to another build.
             """,
         options: folders + [
-            Option("branch", value: "NAME", "branch of the deployment (default: main)"), json,
+            Option("branch", value: "NAME", "branch of the deployment (default: main)"),
+            reasonOption, json,
         ],
         run: { arguments in
             guard arguments.words.count == 2 else {
@@ -26,7 +27,9 @@ extension Command {
             let number = try versionNumber(arguments.words[1])
             let store = DeploymentStore(root: arguments.value("deployments") ?? "deployments")
             let use = versionUse(arguments, store)
+            try requireThawed(arguments)
             try store.remove(deployment, number, usedBy: use.users)
+            audit("remove", "\(deployment) \(number)", outcome: "done", arguments)
             if arguments.has("json") {
                 let value = JSONValue.object([
                     .init("branch", .string(deployment.branch)),
@@ -77,7 +80,7 @@ extension Command {
                 value: "NAME",
                 "branch of NAME (default: main); alone: prune this branch only"
             ),
-            Option("dry-run", "change nothing, and say what would go"), json,
+            Option("dry-run", "change nothing, and say what would go"), reasonOption, json,
         ],
         run: { arguments in
             let keep = try arguments.number("keep", 1...1_000_000_000)
@@ -88,6 +91,7 @@ extension Command {
             let use = versionUse(arguments, store)
             let isTrial = arguments.has("dry-run")
             let isMachine = arguments.has("json")
+            if !isTrial { try requireThawed(arguments) }
             var values: [JSONValue] = []
             var failures: [String] = []
             for deployment in try prunable(store, arguments) {
@@ -99,6 +103,14 @@ extension Command {
                         usedBy: use.users
                     )
                     for pruned in outcomes {
+                        if !isTrial, case .removed = pruned.outcome {
+                            audit(
+                                "prune",
+                                "\(deployment) \(pruned.number)",
+                                outcome: "done",
+                                arguments
+                            )
+                        }
                         let row = PruneRow(deployment, pruned, keep: keep, isTrial: isTrial)
                         values.append(row.json)
                         if !isMachine { StandardStream.output(row.line) }

@@ -33,6 +33,21 @@ extension Command {
                 value: "full|none",
                 "whether request log records carry inputs and outputs (default: none)"
             ),
+            Option(
+                "log-file-size",
+                value: "MIB",
+                "size of a request log file before the next one is begun (default: 256)"
+            ),
+            Option(
+                "log-file-age",
+                value: "HOURS",
+                "age of a request log file before the next one is begun (default: 24)"
+            ),
+            Option(
+                "log-keep",
+                value: "N|SIZE|DAYS",
+                "older request log files that stay: 200, 50GB or 30d (default: 64 files)"
+            ),
             Option("limit", value: "NAME=VALUE", "a limit of those below; repeatable"),
             Option("no-force", "refuse requests that name the split which shall answer"),
             Option(

@@ -39,8 +39,20 @@ enum StatusText {
         text += "revision \(word(status, "configRevision")), \(word(status, "committedBy")), "
         text += "\(word(status, "committedAt"))\n"
         if status["rollbackOf"] != nil {
-            text += "  rolled back to revision \(word(status, "rollbackOf")); 'switchyard reload' "
-            text += "returns to the files\n"
+            text += "  rolled back to revision \(word(status, "rollbackOf")); what it left is put "
+            text += "aside until it says something new\n"
+        }
+        for pin in status["pins"]?.array ?? [] {
+            let names = pin["endpoints"]?.array?.compactMap(\.string) ?? []
+            let what = pin["endpoint"]?.string ?? "\(word(pin, "name")) \(word(pin, "reference"))"
+            let why = pin["because"]?.string.map { " because \($0)" } ?? ""
+            text += "  put aside: \(what), by \(word(pin, "author")) at \(word(pin, "since"))"
+            text += Visible.line(why) + "; 'switchyard rollback --release "
+            text += "\(names.first ?? word(pin, "name"))' lets it come back\n"
+        }
+        if let frozen = status["frozen"] {
+            text += "  frozen by \(word(frozen, "author")) since \(word(frozen, "since")): "
+            text += "\(word(frozen, "text"))\n"
         }
         let listeners = status["listeners"]?.array?.compactMap(\.string) ?? []
         text += "listening on \(listeners.joined(separator: ", ")): "
@@ -85,6 +97,9 @@ enum StatusText {
                     word(split, "weight"), word(split, "fileWeight"), Share.text(share),
                     backend(split), word(split, "requests"), word(split, "errors"),
                 ])
+            }
+            if endpoints.count == 1, endpoint["configRevision"] != nil {
+                notes += "revision \(word(endpoint, "configRevision")) is live\n"
             }
             if endpoint["disabled"]?.boolean == true {
                 notes += "\(word(endpoint, "endpointName")): switched off by an admin\n"

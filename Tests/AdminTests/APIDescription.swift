@@ -8,7 +8,8 @@ struct APIDescription {
     /// What a schema may say here; another word would be passed over without anybody knowing.
     private static let keywords: Set = [
         "$ref", "type", "enum", "required", "properties", "additionalProperties", "items", "oneOf",
-        "minimum", "maximum", "minProperties", "maxLength", "pattern", "description", "format",
+        "minimum", "maximum", "minProperties", "maxLength", "minLength", "pattern", "deprecated",
+        "description", "format",
         "default",
         "discriminator",
     ]
@@ -153,7 +154,8 @@ final class DescribedCaller {
         }
         let answer = try host.call(method, "/" + filled.joined(separator: "/"), body)
         problems += description.problems(answer, method, path)
-        for change in answer.json["changes"]?.array ?? [] {
+        let both = ["changes", "leftOut"].flatMap { answer.json[$0]?.array ?? [] }
+        for change in both {
             changes.insert(change["change"]?.string ?? "")
         }
         return answer

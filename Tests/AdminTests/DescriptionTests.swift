@@ -27,7 +27,7 @@ struct DescriptionTests {
         _ = try host.v1("PUT", "endpoints/coin/weights", #"{"weights": {"a": 2}}"#)
         let parts = ["endpoint": ["coin"], "revision": ["2"], "service": ["coin"]]
         let paths = caller.description.paths
-        #expect(paths.count == 31)
+        #expect(paths.count == 32)
         for path in paths {
             let isLookedAt = path.value["get"] != nil
             let names = path.value["parameters"]?.array ?? []
@@ -130,10 +130,11 @@ struct DescriptionTests {
         try host.removeEndpoint("new")
         #expect(try caller.call("POST", "/admin/v1/plan").json["errors"]?.array == [])
         #expect(try caller.reload() == "committed")
-        // Live weights end with a reload.
+        // Live weights end with a reload that says so.
         try caller.call("PUT", Self.weights, ["coin"], #"{"weights": {"a": 7}}"#)
         #expect(try caller.reload(#"{"keepWeights": true}"#) == "unchanged")
-        #expect(try caller.reload() == "committed")
+        #expect(try caller.reload() == "unchanged")
+        #expect(try caller.reload(#"{"resetWeights": true}"#) == "committed")
         // Versions come, are named, run in another way, and go.
         try host.deploy("area", "codable_model")
         try caller.call("PUT", Self.alias, ["main", "area", "prod"], #"{"version": 2}"#)
@@ -154,6 +155,18 @@ struct DescriptionTests {
         try caller.call("GET", "/admin/v1/status")
         try caller.call("GET", "/admin/v1/deployments")
         try caller.call("GET", "/admin/v1/revisions")
+        // What was rolled back stays away, is released, or says something new.
+        #expect(try caller.reload() == "unchanged")
+        try host.endpoint("coin", Sample.coin + "\nfallback: b")
+        #expect(try caller.reload() == "committed")
+        try caller.call("POST", "/admin/v1/freeze", [], #"{"text": "a test"}"#)
+        try caller.call("DELETE", "/admin/v1/freeze")
+        let pins = try host.v1("GET", "status").json["pins"]?.array ?? []
+        #expect(!pins.isEmpty)
+        for pin in pins {
+            let subject = pin["endpoint"]?.string ?? pin["name"]?.string ?? ""
+            try caller.call("POST", "/admin/v1/rollback", [], #"{"release": "\#(subject)"}"#)
+        }
         #expect(try caller.reload() == "committed")
         #expect(caller.problems == [])
         let mapping = caller.description.schema("Change")["discriminator"]?["mapping"]?.object

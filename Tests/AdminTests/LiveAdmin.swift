@@ -80,6 +80,9 @@ final class LiveAdmin: CustomReflectable {
         admin = try AdminServer(adminConfiguration, server.control)
     }
 
+    /// Lets the host take its files as a signal does.
+    func hangUp() { server?.commits.reloadOnce(author: "SIGHUP") }
+
     // MARK: Clients
 
     var address: SocketAddress {

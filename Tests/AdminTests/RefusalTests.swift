@@ -73,7 +73,7 @@ struct RefusalTests {
                 ),
                 (
                     "DELETE", weights, #"{"a": 1}"#, "bad_request",
-                    "unknown member 'a'; it takes none"
+                    "unknown member 'a'; it takes ifRevision, because"
                 ),
                 ("PUT", alias, "", "bad_request", "wanted {\"version\": 3}, a version's number"),
                 (

@@ -40,8 +40,8 @@ struct SwitchingTests {
         #expect(try weights(host, "two") == ["0", "1"])
         #expect(try host.v1("POST", "rollback").status == 200)
         #expect(try weights(host, "two") == ["0.25", "0.75"])
-        // A reload returns to the files, as after `switchyard weights`.
-        #expect(try host.v1("POST", "reload").status == 200)
+        // A reset returns to the files, as after `switchyard weights`.
+        #expect(try host.v1("POST", "reload", "{\"resetWeights\": true}").status == 200)
         #expect(try weights(host, "one") == ["1", "3"])
     }
 

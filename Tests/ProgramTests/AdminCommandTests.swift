@@ -200,6 +200,7 @@ struct AdminCommandTests {
         #expect(host.stop() == .exited(0))
         let audit = try File.read("\(host.folder.path)/logs/audit.jsonl", limit: 1 << 20)
         let lines = try audit.split(separator: 0x0a).map { try JSONValue(parsing: Array($0)) }
+            .filter { $0["action"]?.string == "reload" }
         #expect(lines.allSatisfy { $0["author"]?.string == "watch" })
         #expect(
             lines.map { $0["outcome"]?.string }

@@ -49,7 +49,10 @@ struct BadEndpointTests {
             #expect(!result.errors.utf8.contains { $0 < 0x20 && $0 != 0x0a })
         }
         #expect(!File.exists("\(host.folder.path)/state/revisions"), "nothing was committed")
-        #expect(!File.exists("\(host.folder.path)/logs"), "nothing was begun")
+        #expect(
+            try Directory.names(in: "\(host.folder.path)/logs") == [".lock"],
+            "nothing was begun"
+        )
     }
 
     private func shell(_ line: String) throws {

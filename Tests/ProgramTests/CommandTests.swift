@@ -18,7 +18,7 @@ struct CommandTests {
         let overview = try host.run(["--help"]).output
         let commands = overview.split(separator: "\n").drop { $0 != "commands:" }.dropFirst()
             .prefix { $0.hasPrefix("  ") }.compactMap { $0.split(separator: " ").first }
-        #expect(commands.count == 19)
+        #expect(commands.count == 21)
         var text = "$ switchyard --help\n\(overview)"
         for command in commands {
             let help = try host.run([String(command), "--help"])

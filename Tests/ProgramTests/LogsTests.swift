@@ -429,7 +429,7 @@ struct LogsTests {
         child.send(signal: 15)
         #expect(child.wait(seconds: 20) == .exited(0))
         var log = ""
-        for name in try Directory.names(in: logs) {
+        for name in try Directory.names(in: logs) where name.hasPrefix("requests-") {
             log += String(decoding: try File.read("\(logs)/\(name)", limit: 1 << 30), as: UTF8.self)
         }
         #expect(child.standardOutput == log)

@@ -61,7 +61,7 @@ struct HangTests {
             "deployments/main/m/deployment.yaml",
             "schemaVersion: 1\nexecution: {mode: pool, threads: 3}\n"
         )
-        guard case .failed(let failure) = try host.commit(.reload(keepsWeights: false)) else {
+        guard case .failed(let failure) = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("a model without an end of its examples was taken")
             return
         }
@@ -86,7 +86,7 @@ struct HangTests {
         try host.folder.write("hang", "")
         try Directory.removeAll("\(host.configuration.state)/revisions")
         try host.start()
-        for _ in 0..<3 { _ = try host.commit(.reload(keepsWeights: false)) }
+        for _ in 0..<3 { _ = try host.commit(.reload(resetsWeights: false)) }
         #expect(diary(host).filter { $0 == "hangs in create 1" }.count == 1)
         let failures = host.server?.board.live.shelf.failures ?? []
         #expect(failures.first?.reason.contains("has not come back from the time before") == true)
@@ -98,7 +98,7 @@ struct HangTests {
         }
         try File.remove("\(host.folder.path)/hang")
         #expect(eventually { diary(host).last == "destroy 1" }, "what came too late goes")
-        guard case .committed = try host.commit(.reload(keepsWeights: true)) else {
+        guard case .committed = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("it can be loaded now")
             return
         }
@@ -118,7 +118,7 @@ struct HangTests {
         for step in 0..<3 {
             let build = step % 2 == 0 ? "thirty_lines" : "batch_model"
             try host.deploy("m", build, settings: "{\"step\": \(step)}")
-            _ = try host.commit(.reload(keepsWeights: false))
+            _ = try host.commit(.reload(resetsWeights: false))
         }
         #expect(eventually { host.server?.control.retired == 2 }, "versions 2 and 3")
         #expect(host.events.withLock { $0.contains { $0.contains("version.destroy_late") } })
@@ -144,7 +144,7 @@ struct HangTests {
             "deployments/main/m/deployment.yaml",
             "schemaVersion: 1\nexecution: {threads: 3}\n"
         )
-        host.server?.commits.commit(.reload(keepsWeights: false), author: "test")
+        host.server?.commits.commit(.reload(resetsWeights: false), author: "test")
         for _ in 0..<100 {
             #expect(try status() == 503)
             MonotonicClock.sleep(nanoseconds: 3_000_000)
@@ -164,15 +164,15 @@ struct HangTests {
             "schemaVersion: 1\nexecution: {threads: 3}\n"
         )
         try host.folder.write("hang", "")
-        host.server?.commits.commit(.reload(keepsWeights: false), author: "test")
+        host.server?.commits.commit(.reload(resetsWeights: false), author: "test")
         #expect(eventually { diary(host).last == "hangs in create 1" })
-        let plan = host.server?.control.plan(keepsWeights: false)
+        let plan = host.server?.control.plan(resetsWeights: false)
         #expect(plan?.changes.map(\.text) == ["main/m version 1 has other execution settings"])
         try File.remove("\(host.folder.path)/hang")
         #expect(eventually { host.server?.board.live.committed.revision.number == 2 })
         // What is in memory is told a moment after what is live.
         let isDone = eventually {
-            host.server?.control.plan(keepsWeights: false).changes.isEmpty == true
+            host.server?.control.plan(resetsWeights: false).changes.isEmpty == true
         }
         #expect(isDone)
     }
@@ -188,7 +188,7 @@ struct HangTests {
             "deployments/main/m/deployment.yaml",
             "# a remark\nschemaVersion: 1\n"
         )
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         _ = try setWeight(host, "9")
         #expect(host.stop())
         try host.start()
@@ -202,7 +202,7 @@ struct HangTests {
         #expect(host.stop())
         try host.folder.write("endpoints/s.yaml", Self.split + "# another text\n")
         try host.start()
-        #expect(weights(host) == [], "other files are taken as a reload takes them")
+        #expect(weights(host) == ["a 9"], "the file's own weights are what they were")
     }
 
     @Test func `a revision in which something stands twice is refused, and the files count`() throws
@@ -268,7 +268,7 @@ struct HangTests {
         _ = try setWeight(host, "9")
         #expect(isDegraded())
         try host.folder.write("endpoints/s.yaml", Self.split)
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(!isDegraded())
     }
 
@@ -285,7 +285,7 @@ struct HangTests {
         try host.folder.write("endpoints/e.yaml", Self.model("2"))
         try host.folder.write("endpoints/f.yaml", "schemaVersion: 1\nbackends: {}\n")
         for _ in 0..<2 {
-            guard case .failed = try host.commit(.reload(keepsWeights: false)) else {
+            guard case .failed = try host.commit(.reload(resetsWeights: false)) else {
                 Issue.record("a broken reload was taken")
                 return
             }
@@ -302,9 +302,9 @@ struct HangTests {
         }
         let (first, file) = (model(), "deployments/main/m/deployment.yaml")
         try host.folder.write(file, "schemaVersion: 1\nexecution: {mode: pool, threads: 3}\n")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         try host.folder.write(file, "schemaVersion: 1\n")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(model() === first, "it was kept")
         guard case .committed(let committed) = try setWeight(host, "9") else {
             Issue.record("no change of weights")

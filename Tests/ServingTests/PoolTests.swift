@@ -237,7 +237,7 @@ struct PoolTests {
         let snapshot = try #require(host.server?.board.live.committed.snapshot)
         let model = try #require(snapshot.deployments.first { $0.reference.name == "slow" }?.model)
         #expect(model.currentPlace == .pool)
-        let outcome = try host.commit(.reload(keepsWeights: false))
+        let outcome = try host.commit(.reload(resetsWeights: false))
         #expect(model.currentPlace == .loop, "a reload is another chance: \(outcome)")
     }
 

@@ -52,7 +52,7 @@ struct ReloadTests {
         try host.start()
         try host.folder.write("endpoints/e.yaml", Self.value(2))
         try host.folder.write("endpoints/f.yaml", Self.value(3))
-        let outcome = try host.commit(.reload(keepsWeights: false))
+        let outcome = try host.commit(.reload(resetsWeights: false))
         guard case .committed(let committed) = outcome else {
             Issue.record("\(outcome)")
             return
@@ -67,7 +67,7 @@ struct ReloadTests {
 
         try host.folder.write("endpoints/e.yaml", "schemaVersion: 1\nbackends: {}\n")
         try host.folder.write("endpoints/f.yaml", Self.model("latest"))
-        guard case .failed(let failure) = try host.commit(.reload(keepsWeights: false)) else {
+        guard case .failed(let failure) = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("a broken reload was taken")
             return
         }
@@ -79,10 +79,10 @@ struct ReloadTests {
 
         try host.folder.write("endpoints/e.yaml", Self.value(4))
         try File.remove("\(host.configuration.endpoints)/f.yaml")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try ask(host).json["data"]?.unsigned == 4)
         #expect(try ask(host, "f").status == 404)
-        guard case .unchanged = try host.commit(.reload(keepsWeights: false)) else {
+        guard case .unchanged = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("the same files made a revision")
             return
         }
@@ -95,9 +95,9 @@ struct ReloadTests {
         try host.start()
         let before = models(host)
         try host.folder.write("endpoints/f.yaml", Self.value(2))
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         try host.deploy("other", "thirty_lines")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(models(host).contains { $0 === before[0] })
         let probes = ["create 1", "destroy 1", "create 1", "destroy 1"]
         #expect(diary(host) == probes + ["create 1"], "deploying, the host's own probe, the host")
@@ -112,7 +112,7 @@ struct ReloadTests {
         try host.start()
         try deployLife(host, ", \"again\": true")
         let made = diary(host).count
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try ask(host).json["data"]?.unsigned == 2)
         #expect(eventually { diary(host).last == "destroy 1" })
         #expect(diary(host).dropFirst(made).filter { $0 == "destroy 1" }.count == 1)
@@ -131,7 +131,7 @@ struct ReloadTests {
             "deployments/main/m/deployment.yaml",
             "schemaVersion: 1\nexecution: {mode: pool, threads: 3}\n"
         )
-        guard case .committed(let committed) = try host.commit(.reload(keepsWeights: false)) else {
+        guard case .committed(let committed) = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("the settings changed nothing")
             return
         }
@@ -153,13 +153,13 @@ struct ReloadTests {
         }
         #expect(try eventually { try copies().count == 2 }, "a library and its mark")
         try host.deploy("m", "thirty_lines", settings: "{\"other\": 1}")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try eventually { try copies().count == 4 })
         let store = DeploymentStore(root: host.configuration.deployments)
         let name = try #require(DeploymentName(branch: "main", name: "m"))
         try store.remove(name, 2) { _ in [:] }
         try host.folder.write("endpoints/f.yaml", Self.value(1))
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try eventually { try copies().count == 2 })
         #expect(try ask(host).json["code"]?.string == "bad_input", "version 3 is served")
     }
@@ -190,14 +190,14 @@ struct ReloadTests {
         }
         #expect(weights().map(\.text) == ["a 9"])
         #expect(weights().map(\.author) == ["test"])
-        guard case .unchanged = try host.commit(.reload(keepsWeights: true)) else {
+        guard case .unchanged = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("a reload that keeps the weights changed something")
             return
         }
         _ = try host.commit(.weights(endpoint: "e", [("b", weight)]))
         #expect(weights().map(\.text) == ["a 9, b 9"])
-        guard case .committed(let back) = try host.commit(.reload(keepsWeights: false)) else {
-            Issue.record("a reload kept the weights")
+        guard case .committed(let back) = try host.commit(.reload(resetsWeights: true)) else {
+            Issue.record("a reload that resets the weights kept them")
             return
         }
         #expect(back.changes.map(\.text).last?.contains("live weights (a 9, b 9) end") == true)
@@ -237,7 +237,7 @@ struct ReloadTests {
         try host.start()
         let first = models(host)[0]
         try deployLife(host, ", \"again\": true")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try ask(host).json["data"]?.unsigned == 2)
         let made = diary(host)
         guard case .committed(let committed) = try host.commit(.rollback(to: nil)) else {
@@ -252,16 +252,18 @@ struct ReloadTests {
         try host.start()
         #expect(try ask(host).json["data"]?.unsigned == 1, "a start is no reload")
         #expect(try ask(host).json["split"]?["configRevision"]?.unsigned == 3)
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.release("e"))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try ask(host).json["data"]?.unsigned == 2)
         #expect(host.stop())
-        // Other files at a start count, as they would in a reload.
+        // Other files at a start count, but for what was rolled back.
         try host.start()
         _ = try host.commit(.rollback(to: 1))
         #expect(host.stop())
         try host.folder.write("endpoints/f.yaml", Self.value(1))
         try host.start()
-        #expect(try ask(host).json["data"]?.unsigned == 2)
+        #expect(try ask(host).json["data"]?.unsigned == 1)
+        #expect(try host.client().call("POST", "/v1/f", body: "{\"data\":1}").status == 200)
     }
 
     @Test func `a rollback to what is not there says what there is`() throws {
@@ -284,11 +286,11 @@ struct ReloadTests {
         try deployLife(host)
         try host.start()
         try deployLife(host, ", \"again\": true")
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         let name = try #require(DeploymentName(branch: "main", name: "m"))
         try DeploymentStore(root: host.configuration.deployments).remove(name, 1) { _ in [:] }
         try host.folder.write("endpoints/e.yaml", Self.value(2))
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         guard case .committed(let committed) = try host.commit(.rollback(to: 1)) else {
             Issue.record("no rollback")
             return
@@ -339,7 +341,7 @@ struct ReloadTests {
         let path = "\(host.configuration.deployments)/main/m/2/plugin.so"
         try File.setMode(path, 0o644)
         try File.writeAtomically(path, Array("no library".utf8), mode: 0o555)
-        guard case .unchanged = try host.commit(.reload(keepsWeights: false)) else {
+        guard case .unchanged = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("the broken version changed something")
             return
         }
@@ -349,7 +351,7 @@ struct ReloadTests {
         let ready = try host.client().call("GET", "/health/ready")
         #expect(ready.status == 200)
         try host.folder.write("endpoints/e.yaml", Self.model("2"))
-        guard case .failed(let failure) = try host.commit(.reload(keepsWeights: false)) else {
+        guard case .failed(let failure) = try host.commit(.reload(resetsWeights: false)) else {
             Issue.record("a broken version was taken by its number")
             return
         }
@@ -395,7 +397,7 @@ struct ReloadTests {
         try host.start()
         #expect(try host.client().call("GET", "/health/ready").status == 503)
         try host.folder.write("endpoints/e.yaml", Self.value(1))
-        _ = try host.commit(.reload(keepsWeights: false))
+        _ = try host.commit(.reload(resetsWeights: false))
         #expect(try host.client().call("GET", "/health/ready").status == 200)
     }
 }

@@ -21,7 +21,7 @@ struct RequestLogTests {
             folder: "\(folder.path)/logs",
             bytesMaximum: bytes,
             ageNanoseconds: age,
-            filesKept: kept
+            keep: .files(kept)
         )
     }
 

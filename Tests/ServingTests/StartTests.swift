@@ -156,7 +156,9 @@ struct StartTests {
         let other = try LiveHost(endpoints: ["e": Self.one])
         other.configuration.state = host.configuration.state
         let locked = #expect(throws: StartFailure.self) { try other.start() }
-        #expect(locked?.description.contains("found a lock of another host") == true)
+        #expect(
+            locked?.description.contains("found a lock of process \(CurrentProcess.id)") == true
+        )
         other.configuration.state = "\(other.folder.path)/state"
         other.configuration.listen = [address]
         let used = #expect(throws: StartFailure.self) { try other.start() }

@@ -46,7 +46,7 @@ private enum LogRingFuzzer {
             folder: "\(folder)/logs",
             bytesMaximum: way & 8 == 0 ? 1 << 20 : 300,
             ageNanoseconds: .max,
-            filesKept: 100
+            keep: .files(100)
         )
         let first = files.nextSequence
         let replayed = try LogRings.replay(
