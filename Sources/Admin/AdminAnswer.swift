@@ -75,6 +75,9 @@ extension AdminAnswer {
                     ]
                         + (committed.leftOut.isEmpty
                             ? [] : [.init("leftOut", .array(committed.leftOut.map(\.json)))])
+                        + (committed.warnings.isEmpty
+                            ? []
+                            : [.init("warnings", .array(committed.warnings.map { .string($0) }))])
                         + (done ?? [])
                 )
             )

@@ -71,6 +71,8 @@ extension OpenAPI {
               "changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
               "leftOut": {"type": "array", "items": {"$ref": "#/components/schemas/Change"},
                "description": "What rollbacks have put aside; missing for nothing."},
+              "warnings": {"type": "array", "items": {"type": "string"},
+               "description": "Versions that could not be loaded; missing for none."},
               "previousVersion": {"type": "integer",
                "description": "What an alias stood for before it was set or removed."}
             """#

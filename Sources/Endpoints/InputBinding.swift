@@ -58,9 +58,15 @@ package struct InputBinding: Sendable {
             return
         }
         guard arguments.count == 1 else {
+            let objects = arguments.indices.allSatisfy {
+                document.entries[arguments[$0]].kind == .object
+            }
             throw BindingError(
                 "the model takes one object with the members \(list(inputs)); "
-                    + "found \(arguments.count) arguments"
+                    + (objects && arguments.count > 1
+                        ? "found a list of \(arguments.count) objects: several rows are a batch, "
+                            + "[[0, {…}], [1, {…}]], each with an id before it"
+                        : "found \(arguments.count) arguments")
             )
         }
         let argument = document.entries[arguments[0]]

@@ -233,6 +233,10 @@ package enum CurrentProcess {
         )
     }
 
+    /// Lets files and folders be readable by everybody that may not be: whoever makes one says its
+    /// mode. Calls `umask(2)`.
+    package static func takeUsualMask() { _ = umask(0o022) }
+
     /// The user id that this process runs as.
     package static var user: UInt32 { geteuid() }
 

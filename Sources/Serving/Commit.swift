@@ -111,6 +111,8 @@ package struct Committed: Sendable {
     package let changes: [StateChange]
     /// What the files say and pins keep away.
     package var leftOut: [StateChange] = []
+    /// What the files say and cannot be: versions that could not be loaded.
+    package var warnings: [String] = []
     /// Whether a revision was written.
     package let isNew: Bool
 

@@ -8,6 +8,7 @@ import Logging
 extension Committer {
     /// Resolves and loads what a proposal needs.
     func prepare(_ proposal: Proposal) throws(CommitFailure) -> PreparedState {
+        warnings = []
         var errors = proposal.errors
         var notes: [StateChange] = []
         let resolved: [ResolvedModel]
@@ -157,6 +158,7 @@ extension Committer {
 
     private func warn(_ reference: DeploymentReference, _ problem: String) {
         let name = reference.deployment
+        warnings.append("'\(reference.version)' of \(name) cannot be called: \(problem)")
         log.write(
             .warning,
             "version.not_loaded",
@@ -188,6 +190,7 @@ extension Committer {
                 return try shelf.model(deployment, number)
             } catch {
                 reasons.append(error.description)
+                warnings.append("latest of \(deployment) is not version \(number): \(error)")
                 log.write(
                     .warning,
                     "version.skipped",

@@ -26,6 +26,8 @@ package final class Committer {
     var liveCopy: () -> Revision? = { nil }
     /// Why the files are not what is served, as that worker knew.
     var knownDegraded: String?
+    /// What the preparation at hand has passed over.
+    var warnings: [String] = []
 
     /// A committer.
     ///
@@ -215,7 +217,7 @@ package final class Committer {
             current?.degraded == nil
         {
             var kept = keep(before.revision, prepared, files: proposal.files)
-            kept.leftOut = proposal.leftOut
+            (kept.leftOut, kept.warnings) = (proposal.leftOut, warnings)
             return kept
         }
         var changes = StateDifference.changes(
@@ -237,7 +239,7 @@ package final class Committer {
             degraded: proposal.isOfFiles ? nil : current?.degraded,
             isNew: true
         )
-        committed.leftOut = proposal.leftOut
+        (committed.leftOut, committed.warnings) = (proposal.leftOut, warnings)
         guard mayCommit() else {
             throw CommitFailure(errors: ["the host is shutting down; nothing is changed"])
         }

@@ -150,7 +150,7 @@ final class Predictor {
         do {
             try document.parse(content)
         } catch {
-            throw Failure(.badJSON, "the body is not JSON: \(error)")
+            throw Failure(.badJSON, BodyWords.sentence(content, error))
         }
         switch form {
         case .native:

@@ -359,8 +359,16 @@ extension ServingLoop {
         finishAnswer(.ok, exchange.connection, contentType: contentType)
     }
 
+    /// Names the parameters of the request that mean nothing here.
+    private func appendIgnored() {
+        let names = predictor.tensors.request.ignored
+        guard !names.isEmpty else { return }
+        fields.append("X-Switchyard-Ignored: \(names.joined(separator: ", "))\r\n")
+    }
+
     /// Appends an answer to tensors; whether it has bytes behind its header.
     private func appendTensors() -> Bool {
+        appendIgnored()
         let answer = predictor.tensors.answer
         let (bytes, model) = (answer?.bytes ?? [], predictor.tensors.model)
         let header = openInference.appendAnswer(

@@ -21,10 +21,10 @@ package enum NativeSurface {
     ) throws(Failure) {
         call.clear()
         guard document.entries[0].kind == .object else {
-            throw Failure(.badRequest, "the body must be an object with the member \"data\"")
+            throw Failure(.badRequest, listInstead(document))
         }
         guard let data = document.member(dataName, of: 0, in: text) else {
-            throw Failure(.badRequest, "the body has no member \"data\"")
+            throw Failure(.badRequest, membersInstead(document, text))
         }
         // A body with nothing but its data, which is nearly every one, is not searched again.
         if data != 2 || document.entries[data].next != document.entries[0].next {
@@ -41,6 +41,46 @@ package enum NativeSurface {
         }
         try decodeArguments(elements, document, limits, &call) { "\"data\"" }
         call.endRow(id: -1)
+    }
+
+    /// What to send instead of a body that is no object.
+    private static func listInstead(_ document: borrowing JSONDocument) -> String {
+        let wanted = "the body must be an object with the member \"data\""
+        guard document.entries[0].kind == .array, document.entries.count > 1 else { return wanted }
+        guard document.entries[1].kind == .object else {
+            return "\(wanted): {\"data\": …}, a batch as {\"data\": [[id, …], …]}"
+        }
+        return "\(wanted), and it is a list of objects, as pandas' orient=\"records\" writes it: "
+            + "send "
+            + "{\"data\": [[0, {…}], [1, {…}]]}, each object with an id before it"
+    }
+
+    /// What to send instead of a body that has other members.
+    private static func membersInstead(
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>
+    ) -> String {
+        let missing = "the body has no member \"data\""
+        func has(_ name: StaticString) -> Bool {
+            document.member(Array("\(name)".utf8), of: 0, in: text) != nil
+        }
+        if has("columns") || has("dataframe_split") || has("dataframe_records") {
+            return "\(missing), and looks like a table of pandas or MLflow: send a batch, "
+                + "{\"data\": [[0, {\"column\": value, …}], …]}, each row with an id before it"
+        }
+        if has("instances") {
+            return "\(missing), and looks like a request of TensorFlow Serving or Vertex: send "
+                + "{\"data\": …}, a batch as [[id, …], …]"
+        }
+        if has("inputs") {
+            return "\(missing), and looks like a request of Open Inference: send it to "
+                + "/v2/models/NAME/infer"
+        }
+        if has("features") {
+            return "\(missing), and looks like a request of Dataiku: send it to "
+                + "/public/api/v1/SERVICE/ENDPOINT/predict"
+        }
+        return "\(missing): send the inputs as {\"data\": {…}}"
     }
 
     private static let formatName = Array("response_format".utf8)

@@ -81,6 +81,10 @@ package final class TensorRequest {
         return tensors.first { Bytes.equal(names.span.extracting($0.name), name) }
     }
 
+    /// Parameters that mean nothing here, and the first that asks for what is not there.
+    package internal(set) var ignored: [String] = []
+    var missing: String?
+
     func clear() {
         tensors.removeAll(keepingCapacity: true)
         outputs.removeAll(keepingCapacity: true)
@@ -89,6 +93,7 @@ package final class TensorRequest {
         sizes.removeAll(keepingCapacity: true)
         id.removeAll(keepingCapacity: true)
         (answersBinary, subject, timeoutNanoseconds) = (false, nil, nil)
+        if !ignored.isEmpty || missing != nil { (ignored, missing) = ([], nil) }
         hasHeader = true
     }
 
@@ -194,8 +199,11 @@ package final class TensorRequest {
                 binary = value
             } else if Bytes.equal(name, 0..<name.count, "timeout") {
                 time = value
+            } else {
+                note(name)
             }
         }
+        try requireKnown()
         if binary >= 0 { answersBinary = try Self.boolean(binary, "binary_data_output", document) }
         guard time >= 0 else { return }
         let entry = document.entries[time]
@@ -251,8 +259,12 @@ package final class TensorRequest {
         var size = -1
         if parameters >= 0, try Self.isObject(parameters, "parameters", document) {
             Self.forEachMember(of: parameters, document, body) { name, value in
-                if Bytes.equal(name, 0..<name.count, "binary_data_size") { size = value }
+                guard Bytes.equal(name, 0..<name.count, "binary_data_size") else {
+                    return note(name)
+                }
+                size = value
             }
+            try requireKnown()
         }
         switch (data >= 0, size >= 0) {
         case (true, false):
@@ -296,7 +308,7 @@ package final class TensorRequest {
             guard outputs.count < Self.tensorsMaximum else {
                 throw Failure(.badInput, "there are more than \(Self.tensorsMaximum) outputs")
             }
-            var (nameIndex, parameters, binary, classes) = (-1, -1, -1, -1)
+            var (nameIndex, parameters, binary) = (-1, -1, -1)
             Self.forEachMember(of: index, document, text) { name, value in
                 if Bytes.equal(name, 0..<name.count, "name") {
                     nameIndex = value
@@ -307,19 +319,12 @@ package final class TensorRequest {
             let name = try take(name: nameIndex, "output", outputs.count, document, text)
             if parameters >= 0, try Self.isObject(parameters, "parameters", document) {
                 Self.forEachMember(of: parameters, document, text) { name, value in
-                    if Bytes.equal(name, 0..<name.count, "binary_data") {
-                        binary = value
-                    } else if Bytes.equal(name, 0..<name.count, "classification") {
-                        classes = value
+                    guard Bytes.equal(name, 0..<name.count, "binary_data") else {
+                        return note(name)
                     }
+                    binary = value
                 }
-            }
-            guard classes < 0 else {
-                throw Failure(
-                    .badInput,
-                    "the output \"\(shown(name))\" asks for classification, which this host does "
-                        + "not do: leave that parameter out"
-                )
+                try requireKnown()
             }
             let isBinary =
                 try binary < 0 ? answersBinary : Self.boolean(binary, "binary_data", document)

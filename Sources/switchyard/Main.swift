@@ -11,6 +11,8 @@ enum Main {
     static func main() {
         SignalDescriptor.ignoreCallErrors()
         let line = Array(CommandLine.arguments.dropFirst())
+        // What is stored is the host's to read, whatever the mask of whoever stores it.
+        CurrentProcess.takeUsualMask()
         if line.first == PluginProbe.verb {
             let words = Array(line.dropFirst())
             CurrentProcess.exitNow(PluginProbe.runInChild(words, asking: PluginTrial.ask))

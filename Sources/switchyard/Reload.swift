@@ -325,6 +325,14 @@ extension Command {
             let before = json["previousRevision"]?.unsigned ?? 0
             return "revision \(number) is live, it was \(before)\n" + changeLines(json) + left
         }
+        let warnings = answer.json["warnings"]?.array?.compactMap(\.string) ?? []
+        if !arguments.has("json") {
+            for warning in warnings {
+                StandardStream.errors("switchyard: not served: \(Visible.lines(warning))\n")
+            }
+        }
+        // What the files say is not what is served: whoever asked for it must not take it so.
+        if status == .success, !warnings.isEmpty { return .failure }
         let hasDone = answer.json["outcome"]?.string != "unchanged"
         let isLeft = answer.json["leftOut"]?.array?.isEmpty == false
         return status == .success && !hasDone && isLeft ? .failure : status

@@ -296,3 +296,63 @@ struct NativeSurfaceTests {
         #expect(failure() == #"{"error":"no \"a\"","code":"bad_input","requestId":"r"}"#)
     }
 }
+
+/// What is said of bodies that are something else than JSON.
+struct BodyWordsTests {
+    private func sentence(_ body: [UInt8]) -> String {
+        var document = JSONDocument()
+        do throws(JSONError) {
+            try document.parse(body.span)
+            return "it is JSON"
+        } catch {
+            return BodyWords.sentence(body.span, error)
+        }
+    }
+
+    @Test(arguments: [
+        ("\u{feff}{\"data\": 1}", "byte order mark"), ("", "the body is empty"),
+        ("data=1&x=2", "a form (name=value)"), ("a[b]=1", "a form (name=value)"),
+        ("--abc\r\nContent-Disposition: form-data; name=\"data\"\r\n", "multipart/form-data"),
+        ("{\"data\": {\"x\": NaN}}", "NaN is not JSON"),
+        ("{\"data\": [1, -Infinity]}", "-Infinity"),
+        ("{\"data\": Infinity}", "df.notna()"), ("{'data': 1}", "' is no quote in JSON"),
+        ("{\"data\": None}", "None is Python's, JSON has null"),
+        ("{\"data\": {\"x\": True}}", "True is Python's, JSON has true"),
+        ("{\"data\": undefined}", "JavaScript's"), ("{\"data\": 1", "the body is not JSON: "),
+        ("hello", "the body is not JSON: "),
+    ])
+    func `another form is named, with what to send`(body: String, words: String) {
+        let sentence = sentence(Array(body.utf8))
+        #expect(sentence.contains(words), "\(sentence)")
+    }
+
+    @Test func `compressed and wide texts are named`() {
+        #expect(sentence([0x1f, 0x8b, 8, 0]).contains("gzip"))
+        #expect(sentence([0x28, 0xb5, 0x2f, 0xfd, 0]).contains("zstd"))
+        #expect(sentence([0xff, 0xfe, 0x7b, 0]).contains("UTF-16"))
+        #expect(sentence([0, 0x7b, 0, 0x7d]).contains("UTF-16"))
+        #expect(sentence([0x7b, 0, 0x7d, 0]).contains("UTF-16"))
+    }
+
+    @Test(arguments: [
+        ("[{\"a\": 1}, {\"a\": 2}]", "orient=\"records\""),
+        ("{\"columns\": [\"a\"], \"data2\": []}", "a table of pandas"),
+        ("{\"instances\": [1]}", "TensorFlow Serving"),
+        ("{\"inputs\": []}", "/v2/models/NAME/infer"),
+        ("{\"features\": {}}", "/public/api/v1/"), ("{\"x\": 1}", "{\"data\": {…}}"),
+        ("7", "must be an object"), ("[1, 2]", "[[id, …], …]"),
+    ])
+    func `a request of another server is named`(body: String, words: String) throws {
+        var document = JSONDocument()
+        let bytes = Array(body.utf8)
+        try document.parse(bytes.span)
+        var call = PredictionCall()
+        var found = ""
+        do throws(Failure) {
+            try NativeSurface.decode(document, in: bytes.span, limits: CallLimits(), to: &call)
+        } catch {
+            found = error.sentence
+        }
+        #expect(found.contains(words), "\(found)")
+    }
+}
