@@ -13,6 +13,22 @@ public enum Visible {
             .joined(separator: "\n")
     }
 
+    /// JSON text that means the same, with every character escaped that could steer a terminal.
+    public static func json(_ text: String) -> String {
+        var shown = ""
+        for scalar in text.unicodeScalars {
+            if visible(scalar) == scalar || scalar == "\n" {
+                shown.unicodeScalars.append(scalar)
+            } else if scalar != "\t" {
+                let digits = String(scalar.value, radix: 16)
+                shown += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+            } else {
+                shown += " "
+            }
+        }
+        return shown
+    }
+
     /// The text as one word of a shell's command line.
     public static func word(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy {

@@ -9,7 +9,6 @@
 #include <malloc.h>
 #include <math.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sched.h>
@@ -103,11 +102,6 @@ bool clinux_is_stopped(int process) {
     text[length] = 0;
     char *end = strrchr(text, ')');
     return end && (end[2] == 'T' || end[2] == 't');
-}
-
-bool clinux_has_ended(int descriptor) {
-    struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
-    return poll(&wanted, 1, 0) == 1;
 }
 
 int clinux_thread_number(void) { return gettid(); }

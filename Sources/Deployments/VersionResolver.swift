@@ -76,7 +76,8 @@ extension DeploymentStore {
         let guess = Suggestion.nearest(to: deployment.name, in: names)
         let hint = guess.map { "did you mean '\($0)'? " } ?? ""
         return DeploymentError(
-            "there is no deployment \(deployment) in \(root); \(hint)deploy it with \(command)"
+            "there is no deployment \(deployment) in \(root); "
+                + (guess == nil ? "deploy it with \(command)" : "\(hint)else deploy it: \(command)")
         )
     }
 }

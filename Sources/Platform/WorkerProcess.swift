@@ -66,9 +66,6 @@ package struct WorkerProcess: ~Copyable {
         return kept + ["SWIFT_BACKTRACE=enable=no"]
     }
 
-    /// Whether it has ended; nothing is taken note of.
-    package var hasEnded: Bool { clinux_has_ended(descriptor.number) }
-
     /// How it has ended, if it has; asked until there is an answer, once.
     package func reap() -> ProcessEnd? {
         var status: CInt = 0

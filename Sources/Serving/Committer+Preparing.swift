@@ -156,6 +156,20 @@ extension Committer {
         }
     }
 
+    /// The builds of a state that are in memory.
+    func inMemory(_ proposal: Proposal) -> Set<String> {
+        let pins = proposal.pins ?? []
+        return Set(
+            pins.filter { pin in
+                let (branch, name) = (pin.reference.branch, pin.reference.name)
+                guard let deployment = DeploymentName(branch: branch, name: name) else {
+                    return false
+                }
+                return shelf.inMemory(deployment, pin.number, pluginHash: pin.pluginHash) != nil
+            }.map(\.build)
+        )
+    }
+
     private func warn(_ reference: DeploymentReference, _ problem: String) {
         let name = reference.deployment
         warnings.append("'\(reference.version)' of \(name) cannot be called: \(problem)")

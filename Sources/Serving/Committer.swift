@@ -197,6 +197,8 @@ package final class Committer {
         author: String,
         _ mayCommit: () -> Bool = { true }
     ) throws(CommitFailure) -> Committed {
+        // Asked before anything is loaded.
+        let kept = inMemory(wanted)
         let (proposal, prepared) = (wanted, try prepare(wanted))
         let next = Revision(
             number: try nextNumber(after: before?.revision),
@@ -222,7 +224,8 @@ package final class Committer {
         }
         var changes = StateDifference.changes(
             from: before?.configuration ?? .empty,
-            to: prepared.configuration
+            to: prepared.configuration,
+            isKept: { kept.contains($0.build) }
         )
         if let before {
             changes += StateDifference.textChanges(before.revision, proposal.texts, changes)

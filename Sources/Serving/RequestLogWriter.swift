@@ -108,7 +108,7 @@ package final class RequestLogFiles {
         let now = MonotonicClock.now()
         let isOld = size > 0 && now - begunAt >= ageNanoseconds
         if file == nil || size >= bytesMaximum || isOld || hasGone() { try beginFile() }
-        if now - prunedAt >= Self.pruneNanoseconds { prune(at: now) }
+        if now >= prunedAt + Self.pruneNanoseconds { prune(at: now) }
         do {
             try lines.withSpan { bytes throws(SystemError) in try file?.writeAll(bytes) }
         } catch {

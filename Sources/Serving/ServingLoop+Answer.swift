@@ -147,7 +147,8 @@ extension ServingLoop {
         switch surface {
         case .native:
             "there is nothing at this path; predictions are at POST /v1/<endpoint>, "
-                + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>"
+                + "/v1/<deployment>/<version> and /v1/<deployment>/<branch>/<version>; GET "
+                + "/health/live, /health/ready and /openapi.json say what there is"
         case .dataiku:
             "there is nothing at this path; predictions are at POST "
                 + "/public/api/v1/<service>/<endpoint>/predict and …/predict-multi; what admins do "

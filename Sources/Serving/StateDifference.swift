@@ -108,9 +108,12 @@ package struct StateChange: Equatable, Sendable {
 /// Everything that is different between two states, in the order of endpoints and names.
 package enum StateDifference {
     /// The changes from one state to another.
+    ///
+    /// - Parameter isKept: whether a build is in memory, so that nothing is loaded for it.
     package static func changes(
         from old: HostConfiguration,
-        to new: HostConfiguration
+        to new: HostConfiguration,
+        isKept: (Revision.ResolvedVersion) -> Bool = { _ in false }
     ) -> [StateChange] {
         let (before, after) = (old.effectiveEndpoints, new.effectiveEndpoints)
         var changes: [StateChange] = []
@@ -133,7 +136,7 @@ package enum StateDifference {
             )
         }
         changes += liveWeightChanges(old.liveWeights, new.liveWeights, wanted)
-        changes += versionChanges(old.versions, new.versions)
+        changes += versionChanges(old.versions, new.versions, isKept)
         for name in Set(old.disabled).symmetricDifference(new.disabled).sorted() {
             changes.append(switched(name, isOff: new.disabled.contains(name)))
         }
@@ -391,7 +394,8 @@ package enum StateDifference {
 
     private static func versionChanges(
         _ old: [Revision.ResolvedVersion],
-        _ new: [Revision.ResolvedVersion]
+        _ new: [Revision.ResolvedVersion],
+        _ isKept: (Revision.ResolvedVersion) -> Bool
     ) -> [StateChange] {
         var changes: [StateChange] = []
         let before = Dictionary(old.map { ($0.reference, $0) }, uniquingKeysWith: { $1 })
@@ -406,7 +410,8 @@ package enum StateDifference {
         let (loaded, wanted) = (isIn(old), isIn(new))
         for version in Revision.ResolvedVersion.distinct(new) where !loaded.contains(version.build)
         {
-            changes.append(instance("load", "loads", version))
+            let verb = isKept(version) ? "serves again" : "loads"
+            changes.append(instance("load", verb, version))
         }
         for version in Revision.ResolvedVersion.distinct(old) where !wanted.contains(version.build)
         {

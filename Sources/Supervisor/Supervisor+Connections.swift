@@ -74,7 +74,7 @@ extension Supervisor {
     func flush(_ batch: inout Batch, _ loop: Int) {
         guard !batch.connections.isEmpty else { return }
         defer { batch = Batch() }
-        guard let active, active.hasGone, !active.isSilent else {
+        guard let active, active.hasGone, active.silentSince == nil else {
             unsent = true
             return
         }

@@ -8,6 +8,10 @@ extension Supervisor {
     /// Ends a worker that hangs, or cannot even write down that it has crashed.
     func look(at worker: Worker, _ now: UInt64) {
         if worker.isOver { return }
+        if let since = worker.silentSince, now - min(now, since) > Self.silenceNanoseconds {
+            tell(.fallenSilent(process: worker.process.id))
+            return worker.process.end()
+        }
         if let since = worker.handingOverSince,
             now - min(now, since) > configuration.drainNanoseconds + Self.handoverGraceNanoseconds
         {

@@ -113,12 +113,10 @@ extension Supervisor {
     /// A worker has closed its end of the line, or of a loop's channel, as a stray `close` in a
     /// plugin does: it hears nothing any more, so another one goes on.
     func fallenSilent(_ worker: Worker) {
-        guard !worker.isOver, !worker.isSilent else { return }
-        worker.isSilent = true
+        guard worker.silentSince == nil else { return }
+        // A process that ends closes its descriptors first: `look` ends one that goes on.
+        worker.silentSince = MonotonicClock.now()
         try? worker.withLine { line throws(SystemError) in try epoll.remove(line) }
-        if worker.hasEnded { return }
-        tell(.fallenSilent(process: worker.process.id))
-        worker.process.end()
     }
 
     func ready(_ worker: Worker) {

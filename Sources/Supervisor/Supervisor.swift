@@ -102,6 +102,8 @@ package final class Supervisor {
     /// How long nobody is accepted when there is nothing to accept with.
     static let pauseNanoseconds: UInt64 = 50_000_000
     static let deathsMaximum = 16
+    /// How long a process that has closed its line may take to end.
+    static let silenceNanoseconds: UInt64 = 300_000_000
     /// Standbys that may end before they are ready until a recycling is given up.
     static let recycleAttempts = 3
     /// A gap between two looks that only a process has that was stopped.

@@ -27,8 +27,9 @@ final class Worker {
     var hasReleasedLog = false
     /// Whether its end was seen and dealt with; its process may not be reaped yet.
     var isOver = false
-    /// Whether it has closed its end of the line.
-    var isSilent = false
+    /// Since when it has been seen to have closed its end of the line, on the monotonic clock; nil:
+    /// it has not.
+    var silentSince: UInt64?
     /// What it could not be told yet, in order.
     private var backlog: [ProcessMessage] = []
     var hasBacklog: Bool { !backlog.isEmpty }
@@ -118,9 +119,6 @@ final class Worker {
 
     /// What the worker says.
     func hear() -> MessageSocket.Received { line.socket.receive() }
-
-    /// Whether its process has ended and was not reaped yet.
-    var hasEnded: Bool { process.hasEnded }
 
     /// Lends the descriptor that is readable when the worker says something.
     func withLine<E: Error>(

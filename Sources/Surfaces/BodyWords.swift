@@ -64,8 +64,8 @@ package enum BodyWords {
             place >= 0 && place + word.utf8CodeUnitCount <= body.count
                 && Bytes.equal(body, place..<place + word.utf8CodeUnitCount, word)
         }
-        for place in [offset, offset - 1] {
-            for word in ["NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"] as [StaticString]
+        for place in [offset - 1, offset] {
+            for word in ["NaN", "-Infinity", "Infinity", "nan", "-inf", "inf"] as [StaticString]
             where isAt(word, place) {
                 return "\(word) is not JSON, which has no such numbers; wanted null: with pandas "
                     + "df.astype(object).where(df.notna(), None), or df.to_json(), which writes "

@@ -1,6 +1,7 @@
 // Parameters of the protocol that this host does not have, and those that nobody knows.
 
 import Bytes
+import JSON
 
 extension TensorRequest {
     /// How many names of unknown parameters are told, and bytes of each.
@@ -28,7 +29,8 @@ extension TensorRequest {
         ignored.append(text)
     }
 
-    /// Refuses a request that asks for what is not there: an answer without it would be a wrong one.
+    /// Refuses a request that asks for what is not there: an answer without it would be a wrong
+    /// one.
     func requireKnown() throws(Failure) {
         guard let missing else { return }
         let what =
@@ -42,5 +44,46 @@ extension TensorRequest {
             .badInput,
             "the parameter \"\(missing)\" is not there on this host: it asks for \(what)"
         )
+    }
+
+    /// The value of "binary_data_size" among an input's parameters, or -1.
+    func binarySize(
+        _ parameters: Int,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>
+    ) throws(Failure) -> Int {
+        var size = -1
+        guard parameters >= 0, try Self.isObject(parameters, "parameters", document) else {
+            return size
+        }
+        Self.forEachMember(of: parameters, document, body) { name, value in
+            guard Bytes.equal(name, 0..<name.count, "binary_data_size") else {
+                return note(name)
+            }
+            size = value
+        }
+        try requireKnown()
+        return size
+    }
+
+    /// Hands out the members of an object: names without escapes, and indices of values.
+    static func forEachMember(
+        of object: Int,
+        _ document: borrowing JSONDocument,
+        _ text: Span<UInt8>,
+        _ body: (Span<UInt8>, Int) -> Void
+    ) {
+        guard document.entries[object].kind == .object else { return }
+        var index = object + 1
+        while index < Int(document.entries[object].next) {
+            let name = document.entries[index]
+            if name.flag {
+                let plain = JSONText.unescaped(text.extracting(name.contents))
+                body(plain.span, index + 1)
+            } else {
+                body(text.extracting(name.contents), index + 1)
+            }
+            index = Int(document.entries[index + 1].next)
+        }
     }
 }

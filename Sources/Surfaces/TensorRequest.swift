@@ -164,27 +164,6 @@ package final class TensorRequest {
         }
     }
 
-    /// Hands out the members of an object: names without escapes, and indices of values.
-    private static func forEachMember(
-        of object: Int,
-        _ document: borrowing JSONDocument,
-        _ text: Span<UInt8>,
-        _ body: (Span<UInt8>, Int) -> Void
-    ) {
-        guard document.entries[object].kind == .object else { return }
-        var index = object + 1
-        while index < Int(document.entries[object].next) {
-            let name = document.entries[index]
-            if name.flag {
-                let plain = JSONText.unescaped(text.extracting(name.contents))
-                body(plain.span, index + 1)
-            } else {
-                body(text.extracting(name.contents), index + 1)
-            }
-            index = Int(document.entries[index + 1].next)
-        }
-    }
-
     private func decodeParameters(
         _ parameters: Int,
         _ document: borrowing JSONDocument,
@@ -256,33 +235,12 @@ package final class TensorRequest {
             bytes: nil,
             elements: 0..<0
         )
-        var size = -1
-        if parameters >= 0, try Self.isObject(parameters, "parameters", document) {
-            Self.forEachMember(of: parameters, document, body) { name, value in
-                guard Bytes.equal(name, 0..<name.count, "binary_data_size") else {
-                    return note(name)
-                }
-                size = value
-            }
-            try requireKnown()
-        }
+        let size = try binarySize(parameters, document, body)
         switch (data >= 0, size >= 0) {
         case (true, false):
             tensor.elements = try take(data, of: tensor, document, body)
         case (false, true):
-            let entry = document.entries[size]
-            guard let bytes = Bytes.decimal(body.extracting(entry.range)),
-                bytes <= UInt64(body.count - position)
-            else {
-                let shown = shown(name)
-                throw Failure(
-                    .badRequest,
-                    "the input \"\(shown)\" has the \"binary_data_size\" "
-                        + "\(Self.text(entry, body)), "
-                        + "and \(body.count - position) bytes are left of the body"
-                )
-            }
-            let range = position..<position + Int(bytes)
+            let range = try binaryRange(size, of: name, document, body, from: position)
             try take(range, of: &tensor, body)
             position = range.upperBound
         default:
@@ -293,6 +251,28 @@ package final class TensorRequest {
             )
         }
         tensors.append(tensor)
+    }
+
+    /// The bytes after the JSON that an input's "binary_data_size" claims.
+    private func binaryRange(
+        _ size: Int,
+        of name: Range<Int>,
+        _ document: borrowing JSONDocument,
+        _ body: Span<UInt8>,
+        from position: Int
+    ) throws(Failure) -> Range<Int> {
+        let entry = document.entries[size]
+        guard let bytes = Bytes.decimal(body.extracting(entry.range)),
+            bytes <= UInt64(body.count - position)
+        else {
+            throw Failure(
+                .badRequest,
+                "the input \"\(shown(name))\" has the \"binary_data_size\" "
+                    + "\(Self.text(entry, body)), "
+                    + "and \(body.count - position) bytes are left of the body"
+            )
+        }
+        return position..<position + Int(bytes)
     }
 
     private func decodeOutputs(
@@ -469,7 +449,7 @@ package final class TensorRequest {
     }
 
     /// Whether a value that has to be an object is there, and not null.
-    private static func isObject(
+    static func isObject(
         _ place: Int,
         _ name: StaticString,
         _ document: borrowing JSONDocument

@@ -10,14 +10,15 @@ extension Command {
         summary: "show which split a subject gets, and the numbers behind it",
         usage: "assign ENDPOINT --subject SUBJECT [OPTIONS]",
         text: """
-            Reads the endpoint's file and decides as a host does, without one. For each split,
-            u is (h + 0.5) / 2^52, with h the first 13 hexadecimal digits of SHA-256 of
+            Decides as the running host does, with its live weights, or as the endpoint's file says
+            where no host runs, or with --file; the output says which. For each split, u is
+            (h + 0.5) / 2^52, with h the first 13 hexadecimal digits of SHA-256 of
             'experiment:split:subject'; the score is -ln(u) / weight, and the smallest wins.
             """,
         options: folders + [
             Option("subject", value: "TEXT", "the subject, as answers show it in 'subjectId'"),
-            json,
-        ],
+            fileOption, json,
+        ] + HostClient.adminOptions,
         run: { arguments in
             guard arguments.words.count == 1, let subject = arguments.value("subject") else {
                 throw UsageError("wanted an endpoint and --subject")
@@ -27,8 +28,8 @@ extension Command {
                     "'--subject': wanted a text of 1 to \(Subject.bytesMaximum) bytes"
                 )
             }
-            let endpoint = try endpoint(arguments.words[0], arguments)
-            let decision = Decision(endpoint, subject)
+            let source = try EndpointSource(arguments.words[0], arguments)
+            let decision = Decision(source, subject)
             StandardStream.output(arguments.has("json") ? decision.json : decision.text)
             return .success
         }
@@ -69,15 +70,17 @@ private struct Decision {
         }
     }
 
-    private let endpoint: Endpoint
+    private let source: EndpointSource
+    private var endpoint: Endpoint { source.endpoint }
     private let subject: String
     private let rows: [Row]
     /// The split that the subject gets; nil when there is no experiment.
     private let chosen: Split?
     private let assignment: AssignmentKind
 
-    init(_ endpoint: Endpoint, _ subject: String) {
-        self.endpoint = endpoint
+    init(_ source: EndpointSource, _ subject: String) {
+        self.source = source
+        let endpoint = source.endpoint
         self.subject = subject
         let experiment = endpoint.experiment?.id ?? endpoint.name
         rows = endpoint.splits.map { split in
@@ -104,7 +107,7 @@ private struct Decision {
 
     var text: String {
         let total = rows.reduce(0) { $0 + $1.split.weight }
-        var lines = "endpoint \(endpoint.name), "
+        var lines = "endpoint \(endpoint.name), \(source.text), "
         if let experiment = endpoint.experiment {
             lines += "experiment \(experiment.id), "
             lines += "subject '\(Visible.line(subject))', \(Assigner.algorithm)\n"
@@ -132,7 +135,13 @@ private struct Decision {
     }
 
     var json: String {
-        var members: [JSONValue.Member] = [.init("endpointName", .string(endpoint.name))]
+        var members: [JSONValue.Member] = [
+            .init("endpointName", .string(endpoint.name)),
+            .init("source", .string(source.revision == nil ? "file" : "host")),
+        ]
+        if let revision = source.revision {
+            members.append(.init("configRevision", .number("\(revision)")))
+        }
         if let chosen { members.append(.init("backendName", .string(chosen.name))) }
         if let experiment = endpoint.experiment {
             members += [

@@ -1,5 +1,6 @@
 // Test queries: the examples of the models behind an endpoint, sent to a running host.
 
+import Bytes
 import Deployments
 import Endpoints
 import JSON
@@ -9,7 +10,8 @@ import Serving
 
 /// The test queries of one endpoint.
 struct ExampleRun {
-    private let endpoint: Endpoint
+    private let source: EndpointSource
+    private var endpoint: Endpoint { source.endpoint }
     private let queries: [JSONValue]
     private let force: String?
     private static let countMaximum = 100_000
@@ -18,7 +20,8 @@ struct ExampleRun {
     init(_ name: String, _ arguments: Arguments) throws {
         let wanted = try arguments.number("count", 1...Self.countMaximum)
         force = try Command.force(arguments)
-        endpoint = try Command.endpoint(name, arguments)
+        source = try EndpointSource(name, arguments)
+        let endpoint = source.endpoint
         let examples = try Self.examples(of: endpoint, arguments)
         let count = wanted ?? examples.count
         let key = endpoint.experiment?.subjectKey
@@ -107,7 +110,7 @@ struct ExampleRun {
             let shown =
                 text.count > Self.answerCharacters
                 ? "\(text.prefix(Self.answerCharacters))…" : text
-            rows.append([String(number + 1), arm, version(json), shown])
+            rows.append([String(number + 1), arm, version(json), Visible.line(shown)])
         }
         StandardStream.output(TextTable.text(rows) + "\n" + shares(counts))
         return failures == 0 ? .success : .failure
@@ -124,7 +127,8 @@ struct ExampleRun {
     /// How many queries each split answered, beside its weight.
     private func shares(_ counts: [String: Int]) -> String {
         let total = endpoint.splits.reduce(0) { $0 + $1.weight }
-        var rows = [["ARM", "ANSWERS", "SHARE", "WEIGHT"]]
+        let from = source.revision == nil ? "IN FILE" : "WEIGHT"
+        var rows = [["ARM", "ANSWERS", "SHARE", from]]
         for split in endpoint.splits {
             let count = counts[split.name, default: 0]
             rows.append([

@@ -48,22 +48,7 @@ struct HostArguments: Sendable {
         case "full": configuration.logsPayloads = true
         case let other?: throw UsageError("'--log-data \(other)': wanted full or none")
         }
-        if let size = try arguments.number("log-file-size", 1...1 << 20) {
-            configuration.logFileBytes = size << 20
-        }
-        if let hours = try arguments.number("log-file-age", 1...100_000) {
-            configuration.logFileNanoseconds = UInt64(hours) * 3_600_000_000_000
-        }
-        if let text = arguments.value("log-keep") {
-            guard let keep = LogKeep(text) else {
-                throw UsageError(
-                    "'--log-keep \(text)': wanted a number of files such as 200, a size such as "
-                        + "50GB "
-                        + "or days such as 30d"
-                )
-            }
-            configuration.logKeep = keep
-        }
+        try takeLog(arguments, &configuration)
         for text in arguments.all("limit") {
             do {
                 try NamedLimit.set(text, in: &configuration.limits)
@@ -104,6 +89,29 @@ struct HostArguments: Sendable {
             configuration.ringBytes = ring << 20
         }
         return configuration
+    }
+
+    /// Reads what becomes of log files.
+    private static func takeLog(
+        _ arguments: Arguments,
+        _ configuration: inout ServerConfiguration
+    ) throws(UsageError) {
+        if let size = try arguments.number("log-file-size", 1...1 << 20) {
+            configuration.logFileBytes = size << 20
+        }
+        if let hours = try arguments.number("log-file-age", 1...100_000) {
+            configuration.logFileNanoseconds = UInt64(hours) * 3_600_000_000_000
+        }
+        if let text = arguments.value("log-keep") {
+            guard let keep = LogKeep(text) else {
+                throw UsageError(
+                    "'--log-keep \(text)': wanted a number of files such as 200, a size such as "
+                        + "50GB "
+                        + "or days such as 30d"
+                )
+            }
+            configuration.logKeep = keep
+        }
     }
 
     /// Settling is a part of draining: what comes behind it needs time too. A default gives way.

@@ -1,3 +1,4 @@
+import Bytes
 import Endpoints
 import JSON
 import Platform
@@ -17,16 +18,17 @@ extension Command {
             rows. NAME is an endpoint, DEPLOYMENT/VERSION or DEPLOYMENT/BRANCH/VERSION; prints the
             host's answer.
             --examples sends the examples of the models behind an endpoint and prints which split
-            answered each, and each split's share. What goes beyond their number repeats them with
-            other subjects: example-1, example-2 and so on.
+            answered each, and each split's share beside its weight: the running host's, or the
+            file's (IN FILE) with --file or where no host runs with this --state. What goes beyond
+            their number repeats them with other subjects: example-1, example-2 and so on.
             --plugin asks a build in a process of its own.
             """,
         options: folders + [
             HostClient.option, Option("force", value: "SPLIT", "the split that shall answer"),
-            Option("examples", "send the models' examples"),
+            Option("examples", "send the models' examples"), fileOption,
             Option("count", value: "N", "how many (default: each example once)"),
             Option("plugin", value: "PLUGIN.so", "the build to ask"),
-        ] + pluginOptions,
+        ] + pluginOptions + HostClient.adminOptions,
         run: { arguments in
             if let plugin = arguments.value("plugin") { return try ask(plugin, arguments) }
             let host = try HostClient(arguments)
@@ -46,7 +48,7 @@ extension Command {
                 data: json(arguments.words[1]),
                 force: force(arguments)
             )
-            StandardStream.output(String(decoding: answer.body, as: UTF8.self) + "\n")
+            StandardStream.output(Visible.json(String(decoding: answer.body, as: UTF8.self)) + "\n")
             return answer.status == 200 ? .success : .failure
         }
     )
@@ -90,9 +92,9 @@ extension Command {
             of: ELFFile(path: plugin, bytes: PluginProbe.readFile(plugin, shownAs: plugin))
         )
         let outcome = try probe(plugin, arguments, data: data)
-        StandardStream.errors(outcome.log)
+        StandardStream.errors(Visible.lines(outcome.log))
         let body = outcome.answer ?? []
-        StandardStream.output(String(decoding: body, as: UTF8.self) + "\n")
+        StandardStream.output(Visible.json(String(decoding: body, as: UTF8.self)) + "\n")
         let isAnswer = (try? JSONValue(parsing: body))?["error"] == nil
         return isAnswer ? .success : .failure
     }

@@ -141,7 +141,7 @@ struct CommandTests {
         #expect(
             result.errors.contains(
                 "there is no deployment main/pricing_modle in \(host.folder.path)/deployments; did "
-                    + "you mean 'pricing_model'? deploy it with 'switchyard deploy pricing_modle "
+                    + "you mean 'pricing_model'? else deploy it: 'switchyard deploy pricing_modle "
                     + "PLUGIN.so'"
             ),
             "\(result.errors)"

@@ -51,6 +51,7 @@ struct GuideTests {
             .replacing(#/: \d+ connections, \d+ loops/#, with: ": N connections, N loops")
             .replacing(#/"loops":\d+/#, with: "LOOPS")
             .replacing(#/user \d+/#, with: "user N")
+            .replacing(#/ at \d\d:\d\d/#, with: " at TIME")
             .replacing(#/kept for \d+ s/#, with: "kept for N s")
             .replacing(#/"threads":\d+/#, with: "THREADS")
             // A debug build's models may be slow.

@@ -126,7 +126,7 @@ struct ProcessTests {
             #expect(answer.status == 200, "\(answer.text)")
         }
         #expect(eventually { host.worker().map { $0 != before } ?? false })
-        #expect(host.child?.standardError.contains("worker.silent") == true)
+        #expect(eventually { host.child?.standardError.contains("worker.silent") == true })
         #expect(
             try client.call("POST", "/v1/faulty/1", body: "{\"data\": {\"number\": 3}}").status
                 == 200

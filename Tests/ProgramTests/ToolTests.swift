@@ -216,7 +216,8 @@ struct ToolTests {
         try host.folder.write("endpoints/e.yaml", Self.sticky)
         #expect(
             try run(host, "assign", "e", "--subject", "123") == """
-                endpoint e, experiment pricing_optimizer, subject '123', rendezvous-sha256-v1
+                endpoint e, as its file says, since no host runs with this --state, \
+                experiment pricing_optimizer, subject '123', rendezvous-sha256-v1
                 SPLIT       WEIGHT  SHARE   U                   SCORE
                 control     1       25.0 %  0.7443754331247424  0.29520975700910795
                 experiment  3       75.0 %  0.7159681975553817  0.11137317661001345

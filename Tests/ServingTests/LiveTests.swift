@@ -69,7 +69,7 @@ struct LiveTests {
         ),
         ("/nothing", "", 404, "route_not_found", "there is nothing at this path"),
         ("/v1/coin", "{\"data\":", 400, "bad_json", "the text ends where a value should be"),
-        ("/v1/coin", "", 400, "bad_json", "the body is not JSON"),
+        ("/v1/coin", "", 400, "bad_json", "the body is empty"),
         ("/v1/coin", "{\"data\":1,\"data\":2}", 400, "bad_json", "stands twice in one object"),
         ("/v1/coin", "{}", 400, "bad_request", "the body has no member \"data\""),
         (

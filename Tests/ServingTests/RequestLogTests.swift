@@ -133,6 +133,109 @@ struct RequestLogTests {
         #expect(try LogRing(existing: second[0].path)?.hasRecords == false)
     }
 
+    @Test func `what moves, replaces or cuts the file that is written to costs no record`() throws {
+        for how in ["move", "replace", "remove", "cut"] {
+            let folder = try TemporaryFolder()
+            let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)
+            let events = Guarded<[String]>([])
+            let log = try RequestLogFiles(
+                folder: "\(folder.path)/logs",
+                bytesMaximum: 1 << 20,
+                ageNanoseconds: .max,
+                keep: .files(100),
+                log: EventLog { text in
+                    events.withLock { $0.append(text) }
+                }
+            )
+            for id in 1...3 { #expect(ring.append(record(id), key: 1)) }
+            #expect(try log.drain(ring) == 3)
+            let path = "\(folder.path)/logs/requests-000000000001.jsonl"
+            switch how {
+            case "move": try File.rename(path, to: "\(folder.path)/moved")
+            case "replace":
+                try File.rename(path, to: "\(folder.path)/moved")
+                try File.writeNew(path, [])
+            case "remove": try File.remove(path)
+            default: try File.open(path, access: .append).truncate(to: 0)
+            }
+            for id in 4...6 { #expect(ring.append(record(id), key: 1)) }
+            #expect(try log.drain(ring) == 3)
+            let lines = try lines(folder)
+            #expect(lines.map(\.0) == [4, 5, 6] && lines.map(\.1) == ["r4", "r5", "r6"], "\(how)")
+            #expect(try files(folder).nextSequence == 7, "\(how)")
+            let isSaid = events.withLock { $0.contains { $0.contains("request_log.cut") } }
+            #expect(isSaid == (how == "cut"), "\(how)")
+        }
+    }
+
+    @Test(arguments: [
+        ("200", LogKeep.files(200)), ("50GB", .bytes(50_000_000_000)), ("2MiB", .bytes(2 << 20)),
+        ("30d", .days(30)),
+    ])
+    func `what is kept is said in files, bytes or days`(text: String, keep: LogKeep) {
+        #expect(LogKeep(text) == keep)
+        #expect(LogKeep(keep.description) == keep)
+    }
+
+    @Test(arguments: ["", "0", "-1", "5 GB", "5gb", "d", "99999999TB", "100001d", "1.5GB", "3h"])
+    func `what is kept is nothing else`(text: String) {
+        #expect(LogKeep(text) == nil)
+    }
+
+    @Test func `files go that are too many, too large in all or too old`() throws {
+        for (keep, kept) in [
+            (LogKeep.files(2), 2), (.bytes(1_000_000), 10), (.days(1), 10),
+        ] {
+            let folder = try TemporaryFolder()
+            let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)
+            let log = try RequestLogFiles(
+                folder: "\(folder.path)/logs",
+                bytesMaximum: 1,
+                ageNanoseconds: .max,
+                keep: keep
+            )
+            for id in 1...10 {
+                #expect(ring.append(record(id), key: 1))
+                _ = try log.drain(ring)
+            }
+            #expect(try Directory.names(in: "\(folder.path)/logs").count == kept, "\(keep)")
+        }
+    }
+
+    @Test func `rings that dead processes have left are used again with what is in them`() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/ring-1-0.bin"
+        let old = try LogRing(creating: path, capacity: 8192)
+        #expect(old.append(record(1), key: 1))
+        let rings = try LogRings.create(
+            folder: folder.path,
+            count: 2,
+            bytes: 8192,
+            reusing: [old]
+        )
+        #expect(rings[0] === old && old.path != path && rings[1] !== old)
+        #expect(try Directory.names(in: folder.path).count == 2, "only one was made")
+        #expect(rings[0].append(record(2), key: 1))
+        _ = try files(folder).drain(rings[0])
+        #expect(try lines(folder).map(\.1) == ["r1", "r2"])
+    }
+
+    @Test func `a ring in memory keeps records where no file can be made`() throws {
+        let folder = try TemporaryFolder()
+        let events = Guarded<[String]>([])
+        let rings = try LogRings.create(
+            folder: "\(folder.path)/missing",
+            count: 1,
+            bytes: 1 << 20,
+            log: EventLog { text in
+                events.withLock { $0.append(text) }
+            }
+        )
+        #expect(rings[0].append(record(1), key: 1))
+        #expect(try files(folder).drain(rings[0]) == 1)
+        #expect(events.withLock { $0.contains { $0.contains("request_log.no_ring") } })
+    }
+
     @Test func `an old file is followed by a new one`() throws {
         let folder = try TemporaryFolder()
         let ring = try LogRing(creating: "\(folder.path)/ring", capacity: 8192)

@@ -100,7 +100,8 @@ struct StartTests {
         #expect(host.stop())
         try host.folder.write("state/revisions/current", current)
         try host.start()
-        #expect(try revision(host) == 2)
+        // A number that was given is not given again, though its file is gone.
+        #expect(try revision(host) == (current == "999\n" ? 1000 : 2))
         #expect(host.events.withLock { $0 }.contains { $0.contains("revision.unreadable") })
     }
 

@@ -73,6 +73,38 @@ struct TensorTests {
         #expect(try rows(undeclared, inputs: nil) == "[[[1],2]]")
     }
 
+    @Test(arguments: [
+        (#""parameters":{"sequence_id":7},"#, "", "sequence_id"),
+        (#""parameters":{"sequence_start":true,"other":1},"#, "", "sequence_start"),
+        ("", #""parameters":{"shared_memory_region":"a"},"#, "shared_memory_region"),
+        ("", #""parameters":{"classification":2},"#, "classification"),
+    ])
+    func `a request for what is not there is refused`(
+        request: String,
+        input: String,
+        name: String
+    )
+        throws
+    {
+        let text =
+            #"{\#(request)"inputs":[{"name":"x",\#(input)"datatype":"FP32","shape":[1],"data":[1]}]}"#
+        do {
+            _ = try self.request(text)
+            Issue.record("\(name) was taken")
+        } catch let failure as Failure {
+            #expect(failure.code == .badInput)
+            #expect(failure.sentence.contains("the parameter \"\(name)\" is not there"))
+        }
+    }
+
+    @Test func `parameters that nobody knows are noted, plain names only and each once`() throws {
+        let text = #"""
+            {"parameters":{"priority":1,"a,b":2,"":3},"inputs":[{"name":"x","datatype":"FP32",
+            "shape":[1],"data":[1],"parameters":{"priority":1,"mine":2,"binary_data":true}}]}
+            """#
+        #expect(try request(text).0.ignored == ["priority", "mine", "binary_data"])
+    }
+
     @Test func `bytes of every type are read`() throws {
         let cases: [(type: String, bytes: [UInt8], text: String)] = [
             ("BOOL", [1], "true"), ("UINT8", [255], "255"), ("INT8", [255], "-1"),

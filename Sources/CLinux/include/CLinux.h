@@ -38,8 +38,6 @@ int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int millise
 int clinux_eventfd(void);
 int clinux_accept(int descriptor);
 int clinux_memfd(const char *name);
-// Whether the process of a pidfd has ended.
-bool clinux_has_ended(int descriptor);
 // How many processors the calling thread may run on.
 int clinux_processors(void);
 // Takes note of the end of a child that is none of `known`; its number, or 0: there is none.
