@@ -256,8 +256,7 @@ package struct AdminAccess: Sendable {
                 throw KeyFileError(
                     "\(path): found as key \(index + 1) one of \(key.key.utf8.count) bytes; wanted "
                         + "at least \(keyBytesMinimum) printable characters, no blanks or colons; "
-                        + "a "
-                        + "name may stand before it: 'ann: KEY'"
+                        + "a name may stand before it: 'ann: KEY'"
                 )
             }
         }

@@ -25,8 +25,7 @@ extension AdminRouter {
                 .methodNotAllowed,
                 "method_not_allowed",
                 "this path takes GET, HEAD; a service is a word in the files of its endpoints: "
-                    + "write "
-                    + "endpoints/NAME.yaml with 'service: ID' and run 'switchyard reload'"
+                    + "write endpoints/NAME.yaml with 'service: ID' and run 'switchyard reload'"
             )
             answer.fields = "Allow: GET, HEAD\r\n"
             return answer

@@ -58,8 +58,7 @@ struct AdminRouter: Sendable {
                     .badRequest,
                     "bad_request",
                     "found If-Match, and nothing here gives an ETag; wanted \"ifRevision\": N in "
-                        + "the "
-                        + "body, which a change takes"
+                        + "the body, which a change takes"
                 )
             }
             if case .metrics = peer { return metricsAnswer(head.method, path, later) }

@@ -219,9 +219,8 @@ extension Committer {
                     errors.append(
                         "endpoint \(name) shares \(version.reference.deployment) "
                             + "\(version.reference.version) with \(names): roll back all of it "
-                            + "with "
-                            + "'switchyard rollback', or name a version's number in the file of "
-                            + "\(name)"
+                            + "with 'switchyard rollback', or name a version's number in the file "
+                            + "of \(name)"
                     )
                 }
                 versions.removeAll { $0.reference == version.reference }

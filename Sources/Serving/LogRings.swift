@@ -211,8 +211,7 @@ package enum LogRings {
             .error,
             "request_log.no_ring",
             "\(failure); records wait in memory, and a crash of this worker loses those that are "
-                + "not "
-                + "written yet; make room in the state folder and recycle the worker"
+                + "not written yet; make room in the state folder and recycle the worker"
         )
         return try LogRing(inMemory: path, capacity: min(bytes, 1 << 20))
     }

@@ -344,8 +344,7 @@ extension StateDifference {
         StateChange(
             "pinEnded",
             "\(pin.name) says something new, so what was rolled back \(pin.origin) is not kept "
-                + "away "
-                + "any more",
+                + "away any more",
             [.init("subject", .string(pin.name))]
         )
     }

@@ -39,16 +39,14 @@ package enum BodyWords {
     private static func form(_ body: Span<UInt8>) -> String? {
         if body.count > 4, body[0] == UInt8(ascii: "-"), body[1] == UInt8(ascii: "-") {
             return "the body is multipart/form-data; wanted JSON: with curl use -d '{…}' instead "
-                + "of "
-                + "-F, with requests json= instead of files="
+                + "of -F, with requests json= instead of files="
         }
         // `a=1&b=2`: a name, and a sign that cannot stand behind one in JSON.
         var index = 0
         while index < body.count, isNameByte(body[index]) { index += 1 }
         if index > 0, index < body.count, body[index] == UInt8(ascii: "=") {
             return "the body is a form (name=value); wanted JSON: with requests use json= instead "
-                + "of "
-                + "data=, with curl -d '{\"data\": {…}}'"
+                + "of data=, with curl -d '{\"data\": {…}}'"
         }
         return nil
     }
@@ -78,8 +76,7 @@ package enum BodyWords {
             }
             if isAt("'", place) {
                 return "' is no quote in JSON, which has \" only: use json.dumps(…) instead of "
-                    + "str(…), "
-                    + "and in a shell put the whole body into '…'"
+                    + "str(…), and in a shell put the whole body into '…'"
             }
             if isAt("undefined", place) {
                 return "undefined is JavaScript's, JSON has null: use JSON.stringify(…)"

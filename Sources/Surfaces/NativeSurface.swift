@@ -51,8 +51,7 @@ package enum NativeSurface {
             return "\(wanted): {\"data\": …}, a batch as {\"data\": [[id, …], …]}"
         }
         return "\(wanted), and it is a list of objects, as pandas' orient=\"records\" writes it: "
-            + "send "
-            + "{\"data\": [[0, {…}], [1, {…}]]}, each object with an id before it"
+            + "send {\"data\": [[0, {…}], [1, {…}]]}, each object with an id before it"
     }
 
     /// What to send instead of a body that has other members.
@@ -99,8 +98,7 @@ package enum NativeSurface {
             throw Failure(
                 .badRequest,
                 "\"response_webhook\" asks for an answer by a call of the host's; it answers in "
-                    + "the "
-                    + "response alone: leave the member out"
+                    + "the response alone: leave the member out"
             )
         }
         guard let index = document.member(formatName, of: 0, in: text),

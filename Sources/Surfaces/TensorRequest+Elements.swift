@@ -101,8 +101,7 @@ extension TensorRequest {
             throw Failure(
                 .badInput,
                 "the input \"\(shown(tensor.name))\" is not \(tensor.count) elements of BYTES, "
-                    + "each "
-                    + "with its count in four bytes before it, in \(range.count) bytes"
+                    + "each with its count in four bytes before it, in \(range.count) bytes"
             )
         }
         tensor.elements = start..<elements.count

@@ -151,8 +151,7 @@ extension TensorRequest {
                 throw Failure(
                     .badInput,
                     "the input \"\(shown(tensor.name))\" has no finite number at \(element), and "
-                        + "the "
-                        + "model takes JSON values, which cannot express that"
+                        + "the model takes JSON values, which cannot express that"
                 )
             }
             return
@@ -200,8 +199,7 @@ extension TensorRequest {
             throw Failure(
                 .badInput,
                 "the input \"\(shown(tensor.name))\" is no UTF-8 at \(element), and the model "
-                    + "takes "
-                    + "JSON values, which are"
+                    + "takes JSON values, which are"
             )
         }
         text.append(jsonString: contents)

@@ -76,8 +76,7 @@ extension Command {
         if let failure = file.append(line) {
             StandardStream.errors(
                 "switchyard \(action): warning: \(file.path) cannot be written, so nobody will "
-                    + "read "
-                    + "there who did this: \(failure)\n"
+                    + "read there who did this: \(failure)\n"
             )
         }
     }

@@ -106,8 +106,7 @@ struct HostArguments: Sendable {
             guard let keep = LogKeep(text) else {
                 throw UsageError(
                     "'--log-keep \(text)': wanted a number of files such as 200, a size such as "
-                        + "50GB "
-                        + "or days such as 30d"
+                        + "50GB or days such as 30d"
                 )
             }
             configuration.logKeep = keep

@@ -54,8 +54,7 @@ extension Command {
             }
             StandardStream.errors(
                 "switchyard: warning: '--keep-weights' is what is so anyway; leave it out: the "
-                    + "next "
-                    + "version does not take it\n"
+                    + "next version does not take it\n"
             )
         }
         return arguments.has("reset-weights") ? [.init("resetWeights", .boolean(true))] : []
