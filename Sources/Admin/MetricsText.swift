@@ -152,7 +152,7 @@ struct MetricsText {
             "Attempts to change what is live, by what was asked for and what it came to."
         )
         let counts = control.board.commitCounts
-        for request in ["reload", "weights", "rollback"] {
+        for request in CommitRequest.names {
             for outcome in ["committed", "unchanged", "failed"] {
                 let count = counts[CommitCount(request: request, outcome: outcome)] ?? 0
                 sample(
@@ -268,7 +268,7 @@ struct MetricsText {
     }
 
     private mutating func errorSamples(_ errors: ErrorCounters, _ labels: [(String, String)]) {
-        for code in FailureCode.allCases where errors[code] > 0 {
+        for code in FailureCode.allCases {
             sample(
                 "switchyard_request_errors_total",
                 labels + [("code", code.rawValue)],

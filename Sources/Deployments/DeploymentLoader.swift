@@ -366,11 +366,15 @@ package final class DeploymentLoader {
         return "\(key.finishText()).resources"
     }
 
-    /// The name of the file that says that a build was probed with these settings and resources.
+    /// The name of the file that says that a build was probed with these settings and resources by
+    /// this program: another one may ask more of a plugin.
     private static func markerName(_ manifest: Manifest, _ resources: String) -> String {
         var key = SHA256()
         key.update("\(manifest.pluginHash)\n\(manifest.settings)\n\(resources)")
         key.update("\n\(manifest.examples)")
+        if let program = try? File.facts("/proc/self/exe") {
+            key.update("\n\(program.size) \(program.written) \(program.inode)")
+        }
         return "\(key.finishText()).probed"
     }
 

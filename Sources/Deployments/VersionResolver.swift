@@ -33,7 +33,8 @@ extension DeploymentStore {
                         + (guess.map { "did you mean '\($0)'? " } ?? "")
                         + (known.isEmpty ? "it has none; " : "it has \(known); ")
                         + "set it with 'switchyard alias set \(deployment.argument) \(alias) "
-                        + "VERSION'"
+                        + "VERSION'",
+                    key: .version
                 )
             }
             try require(number, of: deployment, among: numbers)
@@ -60,7 +61,10 @@ extension DeploymentStore {
     ) throws(DeploymentError) {
         guard !numbers.contains(number) else { return }
         let list = numbers.map(String.init).joined(separator: ", ")
-        throw DeploymentError("\(deployment) has no version \(number); it has \(list)")
+        throw DeploymentError(
+            "\(deployment) has no version \(number); it has \(list)",
+            key: .version
+        )
     }
 
     /// That a deployment has no version, and what was probably meant.
@@ -69,7 +73,9 @@ extension DeploymentStore {
         let command = "'switchyard deploy \(deployment.argument) PLUGIN.so'"
         if known.contains(deployment) {
             return DeploymentError(
-                "the deployment \(deployment) in \(root) has no version; deploy one with \(command)"
+                "the deployment \(deployment) in \(root) has no version; deploy one with "
+                    + command,
+                key: .name
             )
         }
         let names = known.filter { $0.branch == deployment.branch }.map(\.name)
@@ -77,7 +83,9 @@ extension DeploymentStore {
         let hint = guess.map { "did you mean '\($0)'? " } ?? ""
         return DeploymentError(
             "there is no deployment \(deployment) in \(root); "
-                + (guess == nil ? "deploy it with \(command)" : "\(hint)else deploy it: \(command)")
+                + (guess == nil
+                    ? "deploy it with \(command)" : "\(hint)else deploy it: \(command)"),
+            key: .name
         )
     }
 }

@@ -14,10 +14,16 @@ package enum EndpointFile {
         case errors([YAMLError])
     }
 
-    /// Where the deployment of a split stands in the text of a file that was read without errors.
-    package static func mark(ofDeployment split: String, text: [UInt8]) -> Mark {
-        let root = try? YAMLParser.parse(text)
-        return root?["backends"]?[split]?["deployment"]?.mark ?? Mark(line: 1, column: 1)
+    /// Where the deployment of a split, or the value of one key of it, stands in the text of a file
+    /// that was read without errors.
+    package static func mark(
+        ofDeployment split: String,
+        key: String? = nil,
+        text: [UInt8]
+    ) -> Mark {
+        let deployment = (try? YAMLParser.parse(text))?["backends"]?[split]?["deployment"]
+        let value = key.flatMap { deployment?[$0] }
+        return (value ?? deployment)?.mark ?? Mark(line: 1, column: 1)
     }
 
     /// Reads the text of an endpoint's file.

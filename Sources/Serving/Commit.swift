@@ -96,6 +96,12 @@ package enum CommitRequest: Sendable {
         }
     }
 
+    /// Every such word.
+    package static let names = [
+        "reload", "weights", "mapping", "enable", "disable", "load", "unload", "rollback",
+        "release", "freeze", "unfreeze", "load again", "quarantine clear",
+    ]
+
     /// Whether it reads the files.
     var readsFiles: Bool { if case .reload = self { true } else { false } }
 }

@@ -95,7 +95,7 @@ package struct ConfigurationFiles: Sendable {
                 do {
                     resolved.append((reference, try find(reference)))
                 } catch {
-                    errors.append(folder.place(of: split, endpoint, texts, "\(error)"))
+                    errors.append(folder.place(of: split, endpoint, texts, error))
                 }
             }
         }

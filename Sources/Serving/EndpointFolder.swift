@@ -1,5 +1,6 @@
 // The folder of endpoint files: every file read and understood, and every error of every file.
 
+import Deployments
 package import Endpoints
 import Platform
 import YAML
@@ -118,12 +119,16 @@ package struct EndpointFolder: Sendable {
         of split: Split,
         _ endpoint: Endpoint,
         _ texts: [Revision.EndpointText],
-        _ problem: String
+        _ error: any Error
     ) -> String {
         let text = Array((texts.first { $0.name == endpoint.name }?.text ?? "").utf8)
-        let mark = EndpointFile.mark(ofDeployment: split.name, text: text)
+        let mark = EndpointFile.mark(
+            ofDeployment: split.name,
+            key: (error as? DeploymentError)?.key?.rawValue,
+            text: text
+        )
         // Of another file's error its first line, which names the place there.
-        let problem = problem.split(separator: "\n").first ?? ""
+        let problem = "\(error)".split(separator: "\n").first ?? ""
         return YAMLError(mark, "split '\(split.name)': \(problem)")
             .rendered(file: "\(path)/\(endpoint.name).yaml", text: text)
     }

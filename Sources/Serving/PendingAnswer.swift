@@ -71,6 +71,7 @@ final class PendingAnswer {
                 home: home,
                 ticket: ticket,
                 part: index,
+                depth: predictor.limits.depth,
                 content: content,
                 requestID: requestID,
                 values: part.values,

@@ -24,6 +24,8 @@ final class PoolJob: Sendable {
     let ticket: UInt64
     /// Which of the request's parts it is.
     let part: Int
+    /// How deep lists and objects may be nested in a result, as on a loop.
+    let depth: Int
     /// The request's body.
     let content: [UInt8]
     let requestID: [UInt8]
@@ -46,6 +48,7 @@ final class PoolJob: Sendable {
         home: Mailbox<ServingLoop>,
         ticket: UInt64,
         part: Int,
+        depth: Int,
         content: [UInt8],
         requestID: [UInt8],
         values: [JSONReference],
@@ -60,6 +63,7 @@ final class PoolJob: Sendable {
         self.home = home
         self.ticket = ticket
         self.part = part
+        self.depth = depth
         self.content = content
         self.requestID = requestID
         self.values = values
@@ -353,6 +357,7 @@ final class PoolWorker {
         of job: PoolJob,
         _ result: inout PoolResult
     ) -> Bool {
+        check.depth = job.depth
         do throws(Failure) {
             try check.require(end, of: version, in: frame)
         } catch {
@@ -425,6 +430,12 @@ struct ResultCheck {
 
     /// Gives back what one large result has made grow; see `Predictor.shrink`.
     mutating func shrink(to values: Int) { document.shrink(to: values) }
+
+    /// How deep lists and objects may be nested.
+    var depth: Int {
+        get { document.depthMaximum }
+        set { document.depthMaximum = newValue }
+    }
 
     init(depth: Int = 64) { document.depthMaximum = depth }
 }

@@ -190,7 +190,9 @@ package final class QuarantineBook: Sendable {
         guard let model = death.model else { return nil }
         let place = death.note.map { "in \($0.activity.function)" } ?? "on a thread of its own"
         let now = death.time.microseconds
-        pages.recent.removeAll { now - $0.microseconds > Int64(rule.seconds) * 1_000_000 }
+        // Those of a future that the clock was set back from count as little as old ones.
+        let window = UInt64(rule.seconds) * 1_000_000
+        pages.recent.removeAll { (now - $0.microseconds).magnitude > window }
         let guilt = Guilt(
             deployment: model.deployment,
             version: model.version,

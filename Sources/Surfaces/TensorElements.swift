@@ -46,16 +46,32 @@ package enum TensorElement {
 
     /// The half-precision number nearest to a number, ties to even; its bits.
     static func half(_ number: Double) -> UInt64 {
+        narrow(number, fraction: 10, smallest: -14)
+    }
+
+    /// The upper half of the float that is nearest to a number, ties to even; its bits. Rounded
+    /// once: by way of a float the number would be rounded twice.
+    static func bfloat(_ number: Double) -> UInt64 {
+        narrow(number, fraction: 7, smallest: -126)
+    }
+
+    /// The 16 bits of the nearest number of a binary form, ties to even.
+    ///
+    /// - Parameters:
+    ///   - fraction: bits of a number's fraction.
+    ///   - smallest: the exponent of the smallest normal number.
+    private static func narrow(_ number: Double, fraction: Int, smallest: Int) -> UInt64 {
         let sign: UInt64 = number.sign == .minus ? 1 << 15 : 0
         let magnitude = number.magnitude
-        if magnitude.isNaN { return 0x7e00 }
-        if magnitude >= 65520 { return sign | 0x7c00 }
+        let infinity = (1 << 15) - UInt64(1 << fraction)
+        if magnitude.isNaN { return infinity | 1 << UInt64(fraction - 1) }
         // In steps of the smallest difference at this size: whole numbers of it are exact doubles.
-        let exponent = max(magnitude == 0 ? -14 : Int(magnitude.exponent), -14)
-        let steps = (magnitude * Double(sign: .plus, exponent: 10 - exponent, significand: 1))
-            .rounded(.toNearestOrEven)
-        // A step too far carries into the exponent by itself.
-        return sign | (UInt64(exponent + 14) << 10) &+ UInt64(steps)
+        let exponent = max(magnitude == 0 ? smallest : Int(magnitude.exponent), smallest)
+        if exponent > 1 - smallest { return sign | infinity }
+        let scale = Double(sign: .plus, exponent: fraction - exponent, significand: 1)
+        let steps = (magnitude * scale).rounded(.toNearestOrEven)
+        // A step too far carries into the exponent by itself, and beyond the largest into infinity.
+        return sign | (UInt64(exponent - smallest) << UInt64(fraction)) &+ UInt64(steps)
     }
 
     /// The element at `position` as a number; nil: it is none that JSON can express.
@@ -102,7 +118,7 @@ package enum TensorElement {
         switch type {
         case .bool: bits = text[0] == UInt8(ascii: "t") ? 1 : 0
         case .fp16: bits = half(JSONNumber.double(text))
-        case .bf16: bits = bfloat(Float(JSONNumber.double(text)))
+        case .bf16: bits = bfloat(JSONNumber.double(text))
         case .fp32: bits = UInt64(Float(JSONNumber.double(text)).bitPattern)
         case .fp64: bits = JSONNumber.double(text).bitPattern
         case .bytes:
@@ -122,13 +138,6 @@ package enum TensorElement {
         if let number = Datatype.Decimal(Bytes.string(text, 0..<text.count)) { return number }
         // With a fraction or an exponent: exact as far as a double is.
         return Datatype.Decimal(exactly: JSONNumber.double(text))
-    }
-
-    /// The upper half of a float, rounded to even; its bits.
-    static func bfloat(_ number: Float) -> UInt64 {
-        if number.isNaN { return 0x7fc0 }
-        let bits = UInt64(number.bitPattern)
-        return (bits + 0x7fff + (bits >> 16 & 1)) >> 16
     }
 
     /// Appends the lowest bytes of a number, the lowest first.

@@ -103,7 +103,7 @@ extension Command {
                     lines.append(try line(split, of: endpoint, store))
                 } catch {
                     contents.errors.append(
-                        folder.place(of: split, endpoint, contents.texts, "\(error)")
+                        folder.place(of: split, endpoint, contents.texts, error)
                     )
                 }
             }

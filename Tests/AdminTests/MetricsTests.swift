@@ -89,7 +89,9 @@ struct MetricsTests {
             "\(Self.errors){\(labels("model", "m", version: "1")),code=\"bad_input\"}": "1",
             "\(Self.errors){\(labels("")),code=\"endpoint_not_found\"}": "1",
         ]
-        #expect(samples.filter { $0.key.hasPrefix(Self.errors) } == failures)
+        let errors = samples.filter { $0.key.hasPrefix(Self.errors) }
+        #expect(errors.filter { $0.value != "0" } == failures)
+        #expect(errors.count > 50, "every code is there from the start")
         // Status says the same.
         let splits = try host.v1("GET", "endpoints/coin").json["splits"]?.array
         #expect(splits?.compactMap { $0["requests"]?.unsigned } == [5, 3])
@@ -139,6 +141,18 @@ struct MetricsTests {
         #expect(samples["switchyard_config_revision"] == "3")
         #expect(samples[#"switchyard_commits_total{request="reload",outcome="committed"}"#] == "1")
         #expect(samples[#"switchyard_commits_total{request="weights",outcome="committed"}"#] == "1")
+        let some: [CommitRequest] = [
+            .reload(resetsWeights: false), .weights(endpoint: "e", []), .rollback(to: nil),
+            .mapping(service: "s", []), .enable([], true), .enable([], false), .load("a/b"),
+            .unload("a/b"), .release("e"), .freeze("x"), .unfreeze, .loadAgain,
+            .readmit(deployment: nil, version: nil),
+        ]
+        #expect(some.map(\.name).sorted() == CommitRequest.names.sorted())
+        // What has not happened yet is there with 0, so that its first time is an increase.
+        for request in CommitRequest.names {
+            let name = #"switchyard_commits_total{request="\#(request)",outcome="failed"}"#
+            #expect(samples[name] == "0", "\(name)")
+        }
     }
 
     @Test func `the series of a version go with it`() throws {

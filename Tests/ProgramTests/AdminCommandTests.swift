@@ -179,6 +179,29 @@ struct AdminCommandTests {
         #expect(nobody.errors.contains("does a host run with this --state?"))
     }
 
+    @Test func `what commands change beside a host is in the audit log, by whom and why`() throws {
+        let host = try HostProcess()
+        let plugin = try Built.plugin("thirty_lines")
+        for words in [
+            ["deploy", "area", plugin, "--because", "first"],
+            ["alias", "set", "area", "prod", "1", "--because", "to try"],
+            ["alias", "remove", "area", "prod"],
+            ["deploy", "area", try Built.plugin("codable_model")],
+            ["remove", "area", "1", "--because", "old"],
+        ] {
+            let result = try host.run(words + host.options)
+            #expect(result.end == .exited(0), "\(words): \(result.errors)")
+        }
+        let bytes = try File.read("\(host.folder.path)/logs/audit.jsonl", limit: 1 << 20)
+        let lines = try bytes.split(separator: 0x0a).map { try JSONValue(parsing: Array($0)) }
+        #expect(lines.allSatisfy { $0["author"]?.string?.hasPrefix("user ") == true })
+        #expect(
+            lines.map { $0["because"]?.string } == ["first", "to try", nil, nil, "old"],
+            "\(lines.map(\.text))"
+        )
+        #expect(lines.allSatisfy { $0["subject"]?.string?.hasPrefix("main/area") == true })
+    }
+
     // MARK: By itself
 
     @Test func `a watching host takes files that are left alone, and tells of broken ones`() throws

@@ -266,6 +266,27 @@ struct TakeoverTests {
         #expect(record?["intendedBackendName"]?.string == "risky")
     }
 
+    @Test(arguments: [(86_400, 200), (-10, 503)])
+    func `a death of a future that the clock was set back from does not count`(
+        seconds: Int64,
+        status: Int
+    ) throws {
+        let host = try Self.host(["--quarantine", "2/60"])
+        let time = WallTime.now().microseconds + seconds * 1_000_000
+        try host.folder.write(
+            "state/quarantine.json",
+            #"{"entries":[],"recent":[{"deployment":"main/on_loop","version":1,"#
+                + #""microseconds":\#(time),"process":1}]}"#
+        )
+        let client = try Client(host.address)
+        let crash = "{\"data\": {\"number\": 1, \"how\": \"null\"}}"
+        let crashed = try client.call("POST", "/v1/on_loop/1", body: crash)
+        #expect(crashed.json["code"]?.string == "model_crashed", "\(crashed.text)")
+        let after = try client.call("POST", "/v1/on_loop/1", body: "{\"data\": {\"number\": 1}}")
+        #expect(after.status == status, "\(after.text)")
+        #expect(host.stop() == .exited(0))
+    }
+
     @Test(arguments: ["null", "sleep"])
     func `a fallback answers the request whose call crashes or hangs`(how: String) throws {
         let host = try Self.host(Self.lenient)
@@ -303,6 +324,32 @@ struct TakeoverTests {
         #expect(isHeld)
         let other = try client.call("POST", "/v1/numbers", body: "{\"data\": {\"number\": 2}}")
         #expect(other.status == 200, "\(other.text)")
+        #expect(host.stop() == .exited(0))
+    }
+
+    @Test func `what is live outlives a worker though its revisions are gone from the disk`() throws
+    {
+        let host = try HostProcess()
+        try host.folder.write(
+            "endpoints/e.yaml",
+            "schemaVersion: 1\nbackends: {a: {value: 1}, b: {value: 2, weight: 0}}\n"
+        )
+        try host.start(Self.lenient)
+        let weights = ["weights", "e", "a=0", "b=1"] + host.options
+        #expect(try host.run(weights).end == .exited(0))
+        func split() throws -> JSONValue? {
+            try Client(host.address).call("POST", "/v1/e", body: "{\"data\": 1}").json["split"]
+        }
+        #expect(try split()?["backendName"]?.string == "b")
+        try Directory.removeAll("\(host.folder.path)/state/revisions")
+        let before = try #require(host.worker())
+        Processes.end(before)
+        #expect(eventually { host.worker().map { $0 != before } ?? false })
+        let live = try split()
+        #expect(live?["backendName"]?.string == "b" && live?["configRevision"]?.unsigned == 2)
+        // The number that was given is not given again.
+        let next = try host.run(["weights", "e", "a=1"] + host.options)
+        #expect(next.output.hasPrefix("revision 3 is live"), "\(next)")
         #expect(host.stop() == .exited(0))
     }
 

@@ -127,10 +127,12 @@ struct ToolTests {
         for sentence in [
             "three.yml: found a name that ends in .yml; wanted .yaml; rename the file",
             "one.yaml:2:16: error: unknown key 'valeu' in split 'a'", "did you mean 'value'?",
-            "two.yaml:3:19: error: split 'a': there is no deployment main/aera", "'area'?",
-            "two.yaml:4:19: error: split 'b': main/area has no version 7; it has 1, 2",
-            "two.yaml:5:19: error: split 'c': main/area has no alias 'prod'; it has none; set it with",
-            "      c: {deployment: {name: area, version: prod}}\n                      ^",
+            "two.yaml:3:26: error: split 'a': there is no deployment main/aera", "'area'?",
+            "two.yaml:4:41: error: split 'b': main/area has no version 7; it has 1, 2",
+            "two.yaml:5:41: error: split 'c': main/area has no alias 'prod'; it has none; set it with",
+            "      c: {deployment: {name: area, version: prod}}\n"
+                + String(repeating: " ", count: 44)
+                + "^",
         ] {
             #expect(result.errors.contains(sentence), "\(sentence) in \(result.errors)")
         }

@@ -73,6 +73,29 @@ struct LimitTests {
         #expect(answer.json["error"]?.string?.contains(number) == true, "\(answer.text)")
     }
 
+    @Test(arguments: ["inline", "pool"])
+    func `a result may be as deep as the limit says wherever the model runs`(mode: String) throws {
+        let host = try LiveHost()
+        try NamedLimit.set("json-depth=100", in: &host.configuration.limits)
+        try host.deploy("echo", "echo")
+        try host.folder.write(
+            "deployments/main/echo/deployment.yaml",
+            "schemaVersion: 1\nexecution: {mode: \(mode)}\n"
+        )
+        try host.start()
+        for (depth, status) in [(90, 200), (110, 400)] {
+            let (open, close) = (
+                String(repeating: "[", count: depth), String(repeating: "]", count: depth)
+            )
+            let answer = try host.client().call(
+                "POST",
+                "/v1/echo",
+                body: "{\"data\": {\"x\": \(open)1\(close)}}"
+            )
+            #expect(answer.status == status, "\(answer.text)")
+        }
+    }
+
     @Test func `a connection ends after the requests that it may have`() throws {
         let host = try host("connection-requests=3")
         let client = try host.client()

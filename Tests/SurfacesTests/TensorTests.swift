@@ -152,6 +152,20 @@ struct TensorTests {
     }
 
     @Test(arguments: [
+        // Just above the middle of two neighbours: a float on the way would lie in the middle.
+        ("1.00390625000001", 0x3f81), ("1.00390625", 0x3f80), ("1.01171875", 0x3f82),
+        ("1.0117187499999", 0x3f81), ("-1.00390625000001", 0xbf81), ("0", 0), ("-0.0", 0x8000),
+        ("3.3895313892515355e38", 0x7f7f), ("9.183549615799121e-41", 1), ("4.5e-41", 0),
+        ("1.1754943508222875e-38", 0x80),
+    ])
+    func `a number becomes the nearest of half a float, rounded once`(text: String, bits: UInt64) {
+        var bytes: [UInt8] = []
+        TensorElement.pack(.bf16, Array(text.utf8).span, to: &bytes)
+        let packed = UInt64(bytes[0]) | UInt64(bytes[1]) << 8
+        #expect(packed == bits, "\(text): \(packed)")
+    }
+
+    @Test(arguments: [
         ("[]", "is no JSON object"), ("{}", "no list \"inputs\""),
         (#"{"inputs":[]}"#, "\"inputs\" is empty"),
         (#"{"inputs":[1]}"#, "input 0 is no object with a \"name\""),
