@@ -52,15 +52,16 @@ struct AdminRequest: Sendable {
 
     /// Members that every change takes.
     static let termNames = ["ifRevision", "because"]
-    private static let reasonBytesMaximum = 500
+    /// Characters of a reason, as JSON Schema counts them.
+    static let reasonMaximum = 500
 
     /// On which terms the change is asked for.
     func terms() throws(AdminAnswer.Refusal) -> CommitTerms {
         let reason = try text("because")
-        guard (reason?.utf8.count ?? 0) <= Self.reasonBytesMaximum else {
+        let count = reason?.unicodeScalars.count ?? 0
+        guard count <= Self.reasonMaximum else {
             throw AdminAnswer.Refusal(
-                "'because' has \(reason?.utf8.count ?? 0) bytes; wanted at most "
-                    + "\(Self.reasonBytesMaximum)"
+                "'because' has \(count) characters; wanted at most \(Self.reasonMaximum)"
             )
         }
         return CommitTerms(

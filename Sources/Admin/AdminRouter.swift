@@ -362,9 +362,11 @@ struct AdminRouter: Sendable {
                 return try commit(.unfreeze, request, later)
             }
             try request.requireOnly(change: ["text"])
-            guard let text = try request.text("text"), !text.isEmpty, text.utf8.count <= 500 else {
+            guard let text = try request.text("text"), !text.isEmpty,
+                text.unicodeScalars.count <= AdminRequest.reasonMaximum
+            else {
                 throw AdminAnswer.Refusal(
-                    "wanted {\"text\": \"why\"} of 1 to 500 bytes: whoever is refused reads it"
+                    "wanted {\"text\": \"why\"} of 1 to 500 characters: whoever is refused reads it"
                 )
             }
             return try commit(.freeze(Visible.line(text)), request, later)

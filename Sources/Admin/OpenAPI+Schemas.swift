@@ -94,12 +94,18 @@ extension OpenAPI {
           "description": "Relative: 1 and 3 means one quarter and three. Above 0 at least 1e-100."},
          "Weights": {"type": "object", "minProperties": 1,
           "additionalProperties": {"$ref": "#/components/schemas/Weight"}},
-         "PlanRequest": {"type": "object", "additionalProperties": false, "properties": {
+         "PlanRequest": {"type": "object", "additionalProperties": false,
+          "not": {"required": ["keepWeights", "resetWeights"], "properties": {
+           "keepWeights": {"enum": [true]}, "resetWeights": {"enum": [true]}}},
+          "properties": {
           "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
            "description": "That live weights stay, as they do anyway."},
           "resetWeights": {"type": "boolean", "default": false,
            "description": "Whether live weights end."}}},
-         "ReloadAllRequest": {"type": "object", "additionalProperties": false, "properties": {
+         "ReloadAllRequest": {"type": "object", "additionalProperties": false,
+          "not": {"required": ["keepWeights", "resetWeights"], "properties": {
+           "keepWeights": {"enum": [true]}, "resetWeights": {"enum": [true]}}},
+          "properties": {
           "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
            "description": "That live weights stay, as they do anyway."},
           "resetWeights": {"type": "boolean", "default": false,
@@ -108,7 +114,10 @@ extension OpenAPI {
            "description": "The revision that it is to be a change of; 409 for another one."},
           "because": {"type": "string", "maxLength": 500,
            "description": "Why, for the audit log."}}},
-         "RollbackRequest": {"type": "object", "additionalProperties": false, "properties": {
+         "RollbackRequest": {"type": "object", "additionalProperties": false,
+          "not": {"anyOf": [{"required": ["configRevision", "endpoint"]},
+           {"required": ["configRevision", "release"]}, {"required": ["endpoint", "release"]}]},
+          "properties": {
           "configRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
            "description": "Missing: the revision before the one that is served."},
           "endpoint": {"type": "string", "description": "Only this endpoint."},

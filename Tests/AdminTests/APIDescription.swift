@@ -8,6 +8,7 @@ struct APIDescription {
     /// What a schema may say here; another word would be passed over without anybody knowing.
     private static let keywords: Set = [
         "$ref", "type", "enum", "required", "properties", "additionalProperties", "items", "oneOf",
+        "anyOf", "not",
         "minimum", "maximum", "minProperties", "maxLength", "minLength", "pattern", "deprecated",
         "description", "format",
         "default",
@@ -66,6 +67,14 @@ struct APIDescription {
             if fits.count != 1 {
                 problems.append("\(place): \(fits.count) of the kinds fit \(value.text)")
             }
+        }
+        if let kinds = schema["anyOf"]?.array,
+            kinds.allSatisfy({ !self.problems(value, $0, at: place).isEmpty })
+        {
+            problems.append("\(place): none of the kinds fits \(value.text)")
+        }
+        if let wrong = schema["not"], self.problems(value, wrong, at: place).isEmpty {
+            problems.append("\(place): \(value.text) must not be")
         }
         if let type = schema["type"], !hasType(value, type) {
             return problems + ["\(place): \(value.text) is no \(type.text)"]
