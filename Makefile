@@ -16,8 +16,8 @@
 #   make surfaces  what the other protocols cost beside the native one, and tensors beside reading
 #   make takeovers  what the supervisor costs, and how long a replaced worker keeps others waiting
 #   make footprint  resident memory and time to the first answer, of the host and of each sample
-#   make smoke    a few seconds of everything that CI does not run in full: each measurement, a
-#                 fuzzer, a storm, both sanitizers
+#   make smoke    a few seconds of what CI does not run in full: each measurement, a fuzzer
+#   make smoke-builds  the same of a storm and both sanitizers, which need builds of their own
 #   make format   format the sources
 #   make clean    remove what was built
 

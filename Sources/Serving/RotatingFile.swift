@@ -30,7 +30,7 @@ package final class RotatingFile: Sendable {
     package func append(_ line: [UInt8]) -> SystemError? {
         turn.withLock { _ in
             do throws(SystemError) {
-                try Directory.createAll(folder)
+                try createFolder()
                 if let facts = try? File.facts(path), facts.size >= bytesMaximum { try rotate() }
                 let file = try File.open(path, access: .append, mode: 0o640)
                 // Commands beside the host write here too, as root now and then.
@@ -49,6 +49,17 @@ package final class RotatingFile: Sendable {
                 return error
             }
         }
+    }
+
+    /// Makes the folder where there is none. A command of root's that is the first to write there
+    /// gives it to whoever owns the folder around it: the host must be able to.
+    private func createFolder() throws(SystemError) {
+        guard !File.exists(folder) else { return }
+        try Directory.createAll(folder)
+        guard CurrentProcess.user == 0, let opened = try? File.open(folder, access: .read) else {
+            return
+        }
+        try? File.giveToOwner(of: Path.folder(of: folder), opened)
     }
 
     private func rotate() throws(SystemError) {

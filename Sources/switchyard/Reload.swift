@@ -300,7 +300,9 @@ extension Command {
     ) throws -> ExitStatus {
         if arguments.has("json") {
             StandardStream.output(String(decoding: answer.body, as: UTF8.self))
-            return answer.status == 200 ? .success : failure
+            let code = answer.json["code"]?.string ?? ""
+            let isRefused = ["revision_moved", "frozen"].contains(code)
+            return answer.status == 200 ? .success : isRefused ? .failure : failure
         }
         try requireSuccess(answer, failure: failure)
         StandardStream.output(text(answer.json))
