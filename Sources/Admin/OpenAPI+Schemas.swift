@@ -88,6 +88,31 @@ extension OpenAPI {
         ),
     ].joined(separator: ",\n")
 
+    /// Members that every change takes.
+    private static let terms = #"""
+        "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
+           "description": "The revision that it is to be a change of; 409 for another one."},
+          "because": {"type": "string", "maxLength": 500,
+           "description": "Why, for the audit log."}
+        """#
+
+    /// What a plan and a reload may say of live weights, up to the last member of it.
+    private static let fateOfWeights = #"""
+        "not": {"required": ["keepWeights", "resetWeights"], "properties": {
+           "keepWeights": {"enum": [true]}, "resetWeights": {"enum": [true]}}},
+          "properties": {
+          "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
+           "description": "That live weights stay, as they do anyway."},
+          "resetWeights": {"type": "boolean", "default": false,
+           "description": "Whether live weights end."}
+        """#
+
+    /// Whether a change of the store is followed by a reload.
+    private static let reloads = #"""
+        "reload": {"type": "boolean", "default": false,
+           "description": "Whether the host reloads at once; live weights stay."}
+        """#
+
     /// What may stand in bodies; anything else is refused.
     private static let requestSchemas = #"""
          "Weight": {"type": "number", "minimum": 0,
@@ -95,25 +120,10 @@ extension OpenAPI {
          "Weights": {"type": "object", "minProperties": 1,
           "additionalProperties": {"$ref": "#/components/schemas/Weight"}},
          "PlanRequest": {"type": "object", "additionalProperties": false,
-          "not": {"required": ["keepWeights", "resetWeights"], "properties": {
-           "keepWeights": {"enum": [true]}, "resetWeights": {"enum": [true]}}},
-          "properties": {
-          "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
-           "description": "That live weights stay, as they do anyway."},
-          "resetWeights": {"type": "boolean", "default": false,
-           "description": "Whether live weights end."}}},
+          \#(fateOfWeights)}},
          "ReloadAllRequest": {"type": "object", "additionalProperties": false,
-          "not": {"required": ["keepWeights", "resetWeights"], "properties": {
-           "keepWeights": {"enum": [true]}, "resetWeights": {"enum": [true]}}},
-          "properties": {
-          "keepWeights": {"type": "boolean", "default": false, "deprecated": true,
-           "description": "That live weights stay, as they do anyway."},
-          "resetWeights": {"type": "boolean", "default": false,
-           "description": "Whether live weights end."},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(fateOfWeights),
+          \#(terms)}},
          "RollbackRequest": {"type": "object", "additionalProperties": false,
           "not": {"anyOf": [{"required": ["configRevision", "endpoint"]},
            {"required": ["configRevision", "release"]}, {"required": ["endpoint", "release"]}]},
@@ -123,53 +133,30 @@ extension OpenAPI {
           "endpoint": {"type": "string", "description": "Only this endpoint."},
           "release": {"type": "string",
            "description": "What was rolled back may come back with the next reload."},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(terms)}},
          "FreezeRequest": {"type": "object", "additionalProperties": false,
           "required": ["text"], "properties": {
           "text": {"type": "string", "minLength": 1, "maxLength": 500,
            "description": "Why; whoever is refused reads it."},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(terms)}},
          "ChangeRequest": {"type": "object", "additionalProperties": false, "properties": {
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(terms)}},
          "ClearRequest": {"type": "object", "additionalProperties": false, "properties": {
           "deployment": {"type": "string", "description": "BRANCH/NAME; missing: all."},
           "version": {"type": "integer", "minimum": 0, "maximum": 1000000000},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(terms)}},
          "WeightsRequest": {"type": "object", "additionalProperties": false,
           "required": ["weights"], "properties": {
           "weights": {"$ref": "#/components/schemas/Weights"},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(terms)}},
          "AliasRequest": {"type": "object", "additionalProperties": false,
           "required": ["version"], "properties": {
           "version": {"type": "integer", "minimum": 1, "maximum": 1000000000},
-          "reload": {"type": "boolean", "default": false,
-           "description": "Whether the host reloads at once; live weights stay."},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}},
+          \#(reloads),
+          \#(terms)}},
          "ReloadRequest": {"type": "object", "additionalProperties": false, "properties": {
-          "reload": {"type": "boolean", "default": false,
-           "description": "Whether the host reloads at once; live weights stay."},
-          "ifRevision": {"type": "integer", "minimum": 0, "maximum": 1000000000,
-           "description": "The revision that it is to be a change of; 409 for another one."},
-          "because": {"type": "string", "maxLength": 500,
-           "description": "Why, for the audit log."}}}
+          \#(reloads),
+          \#(terms)}}
         """#
 
     private static let pinSchemas = object(
